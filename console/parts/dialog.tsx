@@ -43,6 +43,8 @@ interface Act {
 }
 
 const asked = signal<Act | null>(null)
+/** What is asked and told once the dialog that is open has been closed. */
+let waiting: readonly Act[] = []
 
 /** The title of the act that is under way, and of one that was when the session ended. */
 let underWay: string | null = null
@@ -52,6 +54,7 @@ let lost: string | null = null
 effect(() => {
   if (signedOut.value) {
     lost ??= underWay
+    waiting = []
     asked.value = null
   } else if (lost !== null) {
     tell(lost, words.peek().actLost)
@@ -59,16 +62,27 @@ effect(() => {
   }
 })
 
-/** Ask whether an act is meant. */
+// What was to be asked on another screen is not asked any more.
+route.subscribe(() => (waiting = waiting.filter(({ stays }) => stays)))
+
+/** Ask whether an act is meant: after what is being asked or told, if anything is. */
 export function ask(act: Act): void {
-  asked.value = act
+  if (asked.peek() === null) asked.value = act
+  else waiting = [...waiting, act]
+}
+
+/** The dialog has been closed: the next one, if any waits. */
+function next(): void {
+  const [first = null, ...others] = waiting
+  waiting = others
+  asked.value = first
 }
 
 /** Say something that there is nothing to decide about. */
 export function tell(title: string, says: string): void {
   const ok: Answer<unknown> = { kind: 'ok', data: null, etag: null }
   const { close: verb } = words.peek()
-  asked.value = { title, says, fields: [], verb, stays: true, run: () => Promise.resolve(ok) }
+  ask({ title, says, fields: [], verb, stays: true, run: () => Promise.resolve(ok) })
 }
 
 /**
@@ -118,7 +132,7 @@ function useOpened(act: Act) {
   /** The browser says so later: by then what was done may have asked or told something else. */
   function onClose(): void {
     if (working.current) box.current?.showModal()
-    else if (asked.peek() === act) asked.value = null
+    else if (asked.peek() === act) next()
   }
   return { box, working, onCancel, onClose }
 }
@@ -155,6 +169,7 @@ function Asking({ act }: { act: Act }) {
     if (answer.kind !== 'ok') return setProblem('away')
     close()
     act.done?.(answer.data)
+    next()
     await refreshAll()
   }
 

@@ -17,6 +17,22 @@ const TYPES = ['', 'deposit', 'withdraw', 'refund', 'return'] as const
 /** Filters that a search sets, shown as what can be taken away. */
 const FOUND_BY = ['user_id', 'parent_id', 'reference', 'gateway_ref', 'idempotency_key'] as const
 const LIMIT = 50
+/** What a file of payments has of each. */
+const COLUMNS = [
+  'id',
+  'type',
+  'status',
+  'amount',
+  'commission',
+  'currency',
+  'user_id',
+  'reference',
+  'gateway_ref',
+  'attempts',
+  'last_error',
+  'created_at',
+  'finished_at',
+] as const
 
 /** Payments, newest first. */
 export function Payments() {
@@ -40,7 +56,13 @@ export function Payments() {
           <button
             type="button"
             disabled={rows.length === 0}
-            onClick={() => saveCsv('payments', csvOf(rows))}
+            onClick={() =>
+              saveCsv(
+                'payments',
+                COLUMNS,
+                rows.map((one) => ({ ...one, id: one.payment_id })),
+              )
+            }
           >
             {w.csv}
           </button>
@@ -221,25 +243,4 @@ function firstUser(origin: string): string {
 
 function firstPayment(origin: string): string {
   return `curl -X POST ${origin}/api/v1/payments/deposit -H 'Content-Type: application/json' -d '{"user_id": 1, "deposit": 200}'`
-}
-
-function csvOf(payments: readonly Payment[]): (string | number | null)[][] {
-  const head = ['id', 'type', 'status', 'amount', 'commission', 'currency', 'user_id']
-  const more = ['reference', 'gateway_ref', 'attempts', 'last_error', 'created_at', 'finished_at']
-  const rows = payments.map((one) => [
-    one.payment_id,
-    one.type,
-    one.status,
-    one.amount,
-    one.commission,
-    one.currency,
-    one.user_id,
-    one.reference,
-    one.gateway_ref,
-    one.attempts,
-    one.last_error,
-    one.created_at,
-    one.finished_at,
-  ])
-  return [[...head, ...more], ...rows]
 }

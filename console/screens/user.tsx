@@ -12,6 +12,16 @@ import { Table } from '../parts/table.tsx'
 import { money, monthOf, roughly, words } from '../words/words.ts'
 
 const LIMIT = 500
+/** What the file has of each entry. */
+const COLUMNS = [
+  'created_at',
+  'payment_id',
+  'kind',
+  'balance',
+  'held',
+  'commission',
+  'currency',
+] as const
 /** So many entries are listed; the file has all that were read. */
 const SHOWN_MAX = 100
 
@@ -96,7 +106,13 @@ function History({ user, page }: { user: User; page: Page<Transaction> }) {
         aside={
           <button
             type="button"
-            onClick={() => saveCsv(file, csvOf(newestFirst(page.data), currency))}
+            onClick={() =>
+              saveCsv(
+                file,
+                COLUMNS,
+                newestFirst(page.data).map((one) => ({ ...one, currency })),
+              )
+            }
           >
             {w.csv}
           </button>
@@ -216,18 +232,4 @@ function EntryList({ entries, currency }: { entries: readonly Transaction[]; cur
       ))}
     </Table>
   )
-}
-
-function csvOf(entries: readonly Transaction[], currency: string): (string | number | null)[][] {
-  const head = ['created_at', 'payment_id', 'kind', 'balance', 'held', 'commission', 'currency']
-  const rows = entries.map((one) => [
-    one.created_at,
-    one.payment_id,
-    one.kind,
-    one.balance,
-    one.held,
-    one.commission,
-    currency,
-  ])
-  return [head, ...rows]
 }

@@ -43,6 +43,9 @@ const TIMES = { latency_ms: 3_000, timeout_ms: 10_000, late_ms: 10_000 } as cons
 /** What the viewer is moving, before the API has said that it is so. */
 const moving = signal<Faults>({})
 
+/** Dials are turned one after the other, so that the last turn is what stays. */
+let turned = Promise.resolve()
+
 /** The mock gateway: its faults as sliders, beside what the service makes of them. */
 export function Mock() {
   const w = words.value
@@ -121,14 +124,19 @@ interface DialProps {
 
 function Dial({ name, label, value, max }: DialProps) {
   const shown = max === 1 ? percent(value) : span(value)
-  async function turn(to: number): Promise<void> {
-    await perform(label, send('PUT', '/mock-gateway/faults', { [name]: to }))
-    moving.value = {}
+  function turn(to: number): void {
+    turned = turned.then(async () => {
+      // It has been moved on: the turn to there follows.
+      if (moving.value[name] !== to) return
+      await perform(label, send('PUT', '/mock-gateway/faults', { [name]: to }))
+      const { [name]: at, ...others } = moving.value
+      if (at === to) moving.value = others
+    })
   }
   return (
     <label class={value > 0 && max === 1 ? 'dial on' : 'dial'}>
       <span>{label}</span>
-      <output>{shown}</output>
+      <span>{shown}</span>
       <input
         type="range"
         min={0}
@@ -139,7 +147,7 @@ function Dial({ name, label, value, max }: DialProps) {
         onInput={({ currentTarget }) => {
           moving.value = { ...moving.value, [name]: Number(currentTarget.value) }
         }}
-        onChange={({ currentTarget }) => void turn(Number(currentTarget.value))}
+        onChange={({ currentTarget }) => turn(Number(currentTarget.value))}
       />
     </label>
   )

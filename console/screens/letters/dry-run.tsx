@@ -1,8 +1,9 @@
 import { send } from '../../app/api.ts'
-import { filter, stillHere } from '../../app/router.ts'
+import { go, stillHere } from '../../app/router.ts'
 import { currency } from '../../app/session.ts'
 import type { RedrivePlan } from '../../app/shapes.ts'
 import type { Cause } from '../../exact/letters.ts'
+import { hrefOf } from '../../exact/route.ts'
 import { Money, named } from '../../parts/basics.tsx'
 import { tell } from '../../parts/dialog.tsx'
 import { askStart } from '../../parts/run.tsx'
@@ -27,7 +28,7 @@ export async function askDryRun({ class: kind, error }: Cause): Promise<void> {
     snapshot: plan.snapshot,
     rateHint: w.rateHint,
     path: '/dlq/redrive',
-    started: (run) => filter({ run, class: '', error: '', offset: '' }),
+    started: (run) => go(hrefOf('dead-letters', null, { run })),
   })
 }
 

@@ -15,6 +15,20 @@ import { askDryRun } from './dry-run.tsx'
 import { Run } from './run.tsx'
 
 const LIMIT = 100
+/** What a file of letters has of each. */
+const COLUMNS = [
+  'id',
+  'payment_id',
+  'type',
+  'class',
+  'error',
+  'state',
+  'amount',
+  'currency',
+  'user_id',
+  'attempts',
+  'created_at',
+] as const
 /** The API skips no more than so many. */
 const OFFSET_MAX = 10_000
 const STATES = ['open', 'redriven', 'resolved'] as const
@@ -36,7 +50,13 @@ export function DeadLetters() {
         <button
           type="button"
           disabled={letters.length === 0}
-          onClick={() => saveCsv('dead-letters', csvOf(letters))}
+          onClick={() =>
+            saveCsv(
+              'dead-letters',
+              COLUMNS,
+              letters.map((one) => ({ ...one, type: one.payment_type })),
+            )
+          }
         >
           {w.csv}
         </button>
@@ -233,22 +253,4 @@ function Letter({ letter }: { letter: DeadLetter }) {
       </td>
     </>
   )
-}
-
-function csvOf(letters: readonly DeadLetter[]): (string | number | null)[][] {
-  const head = ['id', 'payment_id', 'type', 'class', 'error', 'state', 'amount', 'currency']
-  const rows = letters.map((one) => [
-    one.id,
-    one.payment_id,
-    one.payment_type,
-    one.class,
-    one.error,
-    one.state,
-    one.amount,
-    one.currency,
-    one.user_id,
-    one.attempts,
-    one.created_at,
-  ])
-  return [[...head, 'user_id', 'attempts', 'created_at'], ...rows]
 }

@@ -76,7 +76,7 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
           <button type="button" onClick={() => askRotate(path)}>
             {w.rotate}
           </button>
-          <button type="button" onClick={() => askReplay(path)}>
+          <button type="button" onClick={() => askReplay(id)}>
             {w.replay}
           </button>
         </>

@@ -1,7 +1,8 @@
 import { send } from '../../app/api.ts'
 import { useFeed } from '../../app/feed.ts'
-import { filter } from '../../app/router.ts'
+import { filter, go } from '../../app/router.ts'
 import type { Replay, ReplayPlan } from '../../app/shapes.ts'
+import { hrefOf } from '../../exact/route.ts'
 import { When } from '../../parts/basics.tsx'
 import { ask } from '../../parts/dialog.tsx'
 import { askStart, Progress } from '../../parts/run.tsx'
@@ -9,7 +10,8 @@ import { Loaded } from '../../parts/screen.tsx'
 import { count, words } from '../../words/words.ts'
 
 /** Find out which events of a time there are; then they can be sent again, at a rate. */
-export function askReplay(endpoint: string): void {
+export function askReplay(id: number): void {
+  const path = `/webhook-endpoints/${id}/replays`
   const w = words.value
   ask({
     title: w.replay,
@@ -34,7 +36,7 @@ export function askReplay(endpoint: string): void {
         ...(to === '' ? {} : { created_before: new Date(to).toISOString() }),
         ...(only === '' ? {} : { only }),
       }
-      return send<ReplayPlan>('POST', `${endpoint}/replays`, { filter: wanted, dry_run: true })
+      return send<ReplayPlan>('POST', path, { filter: wanted, dry_run: true })
     },
     done(found) {
       const plan = found as ReplayPlan
@@ -43,8 +45,8 @@ export function askReplay(endpoint: string): void {
         says: <Plan plan={plan} />,
         snapshot: plan.snapshot,
         rateHint: w.replayRateHint,
-        path: `${endpoint}/replays`,
-        started: (replay) => filter({ replay }),
+        path,
+        started: (replay) => go(hrefOf('webhooks', id, { replay })),
       })
     },
   })
