@@ -184,6 +184,17 @@ test('a change without a key of which a try was lost is refused by nothing that 
   }
 })
 
+test('an endpoint is removed by as many tries as it takes, and a lost one is no no', async () => {
+  const removed: Reaction = () => new Response(null, { status: 204 })
+  const twice = scripted([lost, problem(503, 'outcome_unknown'), removed])
+  assert.deepEqual(await twice.webhookEndpoints.remove(1), { ok: true, removed: null })
+  assert.equal(twice.sent.length, 3)
+  const refused = scripted([problem(404, 'endpoint_not_found')])
+  assert.equal((await refused.webhookEndpoints.remove(1)).ok, false)
+  const unknown = scripted([lost, problem(403, 'forbidden')])
+  await assert.rejects(unknown.webhookEndpoints.remove(1), NoAnswer)
+})
+
 test('a key that was there before this call may have been used: giving up is no no', async () => {
   const busy = problem(503, 'busy')
   const own = scripted([busy], { attemptsMax: 1 })

@@ -58,11 +58,17 @@ export interface Client {
     body: object,
     options?: ActOptions,
   ): Promise<Done<Name, Body>>
+  /** Remove what stays removed, however often it is asked for. */
+  remove<Name extends string>(
+    name: Name,
+    path: string,
+    options?: CallOptions & { readonly actor?: string },
+  ): Promise<Answer<Name, null>>
   /** Sent once: what is lost is not sent again. */
   send<Name extends string, Body>(
     name: Name,
     request: {
-      readonly method: 'POST' | 'DELETE'
+      readonly method: 'POST'
       readonly path: string
       readonly body?: object
       readonly waitMs?: number
@@ -120,6 +126,9 @@ export function clientOf(given: Options): Client {
       const reply = await send(options, { method: 'POST', ...about, ...kept })
       const answer = answerOf(name, reply)
       return answer.ok ? { ...answer, replayed: reply.replayed } : answer
+    },
+    async remove(name, path, { signal, actor } = {}) {
+      return answerOf(name, await send(options, { method: 'DELETE', path, signal, actor }))
     },
     async send(name, { body, ...request }, { signal, actor } = {}) {
       const text = body === undefined ? {} : { body: writeJson(body) }

@@ -32,6 +32,7 @@ export interface WebhookEndpointCalls {
     body: WebhookEndpointChange,
     options?: Named,
   ): Promise<Answer<'endpoint', WebhookEndpoint>>
+  /** Sent until there is an answer; one that was removed before is removed. */
   remove(id: number, options?: Named): Promise<Answer<'removed', null>>
   /** Sent once. Where no answer comes it throws; another takes nothing from the secrets before. */
   rotateSecret(
@@ -62,8 +63,7 @@ export function webhookEndpointsOf(client: Client): WebhookEndpointCalls {
     get: async (id, options) => client.read('endpoint', of(id), options),
     list: (options) => client.read('endpoints', all, options),
     update: async (id, body, options) => client.change('endpoint', of(id), body, options),
-    remove: async (id, options) =>
-      client.send('removed', { method: 'DELETE', path: of(id) }, options),
+    remove: async (id, options) => client.remove('removed', of(id), options),
     rotateSecret: async (id, body = {}, options) =>
       client.send('endpoint', { method: 'POST', path: `${of(id)}/rotate-secret`, body }, options),
     test: async (id, options) =>
