@@ -19,6 +19,8 @@ export const PAYMENT: Situation['payment'] = {
   lastError: null,
   refusedFor: null,
   gatewayRef: null,
+  refunded: 0n,
+  returned: 0n,
   parentId: null,
   feeReturned: null,
   returnKind: null,

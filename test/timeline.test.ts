@@ -34,6 +34,10 @@ function short(event: TimelineEvent): string {
     return `${kind} ${fence}.${call} ${outcome}${late ? ' late' : ''}`
   }
   if (event.kind === 'posting') return event.posting.kind
+  if (event.kind === 'back') {
+    const { id, parentId, kind, amount } = event.back
+    return `${kind ?? 'refund'} ${id} of ${parentId}: ${amount}`
+  }
   if (event.kind === 'act') return `${event.act.act} by ${event.act.actor}`
   return event.kind
 }

@@ -173,6 +173,7 @@ export const EN = {
     cancel: 'Cancel',
     correct: 'Correct',
     edit: 'Edit',
+    came_back: 'Came back',
     refund: 'Refund',
   },
   accounts: { available: 'Available', held: 'Held', fees: 'Fees', gateway: 'Gateway' },

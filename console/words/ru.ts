@@ -174,6 +174,7 @@ export const RU: Words = {
     cancel: 'Отмена',
     correct: 'Исправление',
     edit: 'Правка',
+    came_back: 'Вернулось',
     refund: 'Возврат',
   },
   accounts: { available: 'Доступно', held: 'Удержано', fees: 'Комиссии', gateway: 'Шлюз' },

@@ -45,6 +45,9 @@ export interface TaskLook {
 /** A payment as it is explained: what gives back what, and what came back how. */
 type Explained = Omit<Payment, 'type'> & {
   readonly type: BookedType
+  /** Of it, what is refunded and what came back by itself. */
+  readonly refunded: bigint
+  readonly returned: bigint
   readonly parentId: bigint | null
   readonly feeReturned: bigint | null
   readonly returnKind:
@@ -198,7 +201,17 @@ function nextLookup(task: TaskLook, doubt: string | null): string {
   return `the gateway is asked again ${when(task)}${asked}`
 }
 
-function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
+/** What of it went back since; empty: nothing. */
+function wentBack({ payment: { refunded, returned }, exponent }: Situation): string {
+  const parts = [
+    ...(refunded === 0n ? [] : [`${formatMoney(refunded, exponent)} of it was refunded`]),
+    ...(returned === 0n ? [] : [`${formatMoney(returned, exponent)} of it came back`]),
+  ]
+  return parts.length === 0 ? '' : `; ${parts.join(' and ')}`
+}
+
+function succeeded(situation: Situation): string {
+  const { payment, resolved, lateYes, letter } = situation
   const reference = payment.gatewayRef === null ? '' : ` (reference ${payment.gatewayRef})`
   const who =
     resolved === null
@@ -212,7 +225,8 @@ function succeeded({ payment, resolved, lateYes, letter }: Situation): string {
       `${letter.id}.`
     )
   }
-  return `${who}; it is final${since(payment.finishedAt)} and nothing happens next.`
+  const back = wentBack(situation)
+  return `${who}; it is final${since(payment.finishedAt)} and nothing happens next${back}.`
 }
 
 function failed(situation: Situation): string {

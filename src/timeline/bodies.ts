@@ -14,7 +14,7 @@ const Event = Type.Object(
         '`accepted`, `refused`; `charge`, `lookup` (a call of the gateway with its evidence), ' +
         '`worker_lost`; `hold`, `settle`, `release`, `settle_late` (postings); `dead_letter`, ' +
         '`dead_letter_closed`; `redrive`, `resolve`, `cancel`, `return`, `correct`, `edit` (acts ' +
-        'of operators).',
+        'of operators); `refund`, `came_back` (what goes back of it, or what this one is).',
     }),
     amount: optional(Money('What was asked for.')),
     commission: optional(Money('The commission, or what of it a posting earned.')),
@@ -34,6 +34,10 @@ const Event = Type.Object(
     ),
     balance: optional(Money('By how much the posting changed what can be spent.')),
     held: optional(Money('By how much the posting changed what is held.')),
+    losses: optional(Money('What of the posting nobody could pay; not there: nothing.')),
+    payment_id: optional(Type.Integer({ description: 'The refund or the return.' })),
+    parent_id: optional(Type.Integer({ description: 'The payment that it is of.' })),
+    return_kind: optional(nullable('string', { description: 'How it came back.' })),
     letter_id: optional(nullable('integer', { description: 'The dead letter it is about.' })),
     class: optional(oneOf(['failed', 'unknown'])),
     error: optional(Type.String()),
@@ -91,9 +95,10 @@ function eventBody(event: TimelineEvent, exponent: Exponent) {
       return { event: what, fence, call, outcome, reason, ...evidence, effect: event.effect }
     }
     case 'posting': {
-      const { kind, user, held, fees } = event.posting
+      const { kind, user, held, fees, losses } = event.posting
       const moved = { balance: toWire(user, exponent), held: toWire(held, exponent) }
-      return { event: kind, ...moved, commission: toWire(fees, exponent) }
+      const lost = losses === 0n ? {} : { losses: toWire(losses, exponent) }
+      return { event: kind, ...moved, commission: toWire(fees, exponent), ...lost }
     }
     case 'letter_opened': {
       const { id, class: kind, error } = event.letter
@@ -103,6 +108,12 @@ function eventBody(event: TimelineEvent, exponent: Exponent) {
       const { id, closedBy, closedReason } = event.letter
       const who = { actor: closedBy, reason: closedReason }
       return { event: 'dead_letter_closed', letter_id: Number(id), ...who }
+    }
+    case 'back': {
+      const { id, parentId, type, amount, kind } = event.back
+      const ids = { payment_id: Number(id), parent_id: Number(parentId) }
+      const what = { amount: toWire(amount, exponent), return_kind: kind }
+      return { event: type === 'refund' ? 'refund' : 'came_back', ...what, ...ids }
     }
     case 'act': {
       const { act, letterId, actor, reason, requestId, redriveId, before, after } = event.act

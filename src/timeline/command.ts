@@ -77,11 +77,8 @@ function told(
     case 'call':
     case 'worker_lost':
       return toldCall(event)
-    case 'posting': {
-      const { kind, user, held, fees } = event.posting
-      const moved = [`available ${signed(user, shown)}`, `held ${signed(held, shown)}`]
-      return [kind, fees === 0n ? moved : [...moved, `earned ${shown(fees)}`]]
-    }
+    case 'posting':
+      return toldPosting(event.posting, shown)
     case 'letter_opened': {
       const { id, class: kind, error } = event.letter
       return [`dead letter ${id}`, [kind, printable(error)]]
@@ -90,11 +87,36 @@ function told(
       const { id, closedBy, closedReason } = event.letter
       return [`letter ${id} closed`, by(closedBy, closedReason)]
     }
+    case 'back':
+      return toldBack(event.back, shown)
     case 'act': {
       const { act, letterId, actor, reason } = event.act
       return [act, [...(letterId === null ? [] : [`letter ${letterId}`]), ...by(actor, reason)]]
     }
   }
+}
+
+type Told = readonly [name: string, details: readonly string[]]
+type Happened<Kind extends TimelineEvent['kind']> = Extract<TimelineEvent, { kind: Kind }>
+
+function toldPosting(
+  { kind, user, held, fees, losses }: Happened<'posting'>['posting'],
+  shown: Shown,
+): Told {
+  const moved = [`available ${signed(user, shown)}`, `held ${signed(held, shown)}`]
+  const earned = fees === 0n ? [] : [`earned ${shown(fees)}`]
+  // What is lost is a debt on an account of ours.
+  const lost = losses === 0n ? [] : [`lost ${shown(-losses)}`]
+  return [kind, [...moved, ...earned, ...lost]]
+}
+
+function toldBack(
+  { id, parentId, type, amount, kind, status }: Happened<'back'>['back'],
+  shown: Shown,
+): Told {
+  const how = kind === null ? status : kind.replaceAll('_', ' ')
+  const name = type === 'refund' ? 'refund' : 'came back'
+  return [name, [shown(amount), how, `payment ${id} of ${parentId}`]]
 }
 
 function toldCall({

@@ -7,7 +7,8 @@ import { postingsOfPayment, type Posting } from '../ledger/store.ts'
 import { knownOf } from '../dead-letters/evidence-store.ts'
 import { readWhole, type WholePayment } from '../payments/back-store.ts'
 import { repeatsOf } from '../payments/store.ts'
-import type { Db } from '../ports.ts'
+import { childrenOf, type Child } from '../payments/returns-store.ts'
+import type { Db, Shard } from '../ports.ts'
 import { shardWith } from '../each-shard.ts'
 import { attemptsOfPayment, lookAtTask } from './store.ts'
 
@@ -27,7 +28,12 @@ export type TimelineEvent = { readonly at: Date } & (
   | { readonly kind: 'posting'; readonly posting: Posting }
   | { readonly kind: 'letter_opened' | 'letter_closed'; readonly letter: DeadLetter }
   | { readonly kind: 'act'; readonly act: KeptAct }
+  /** Something that goes back of it: a refund, or what came back by itself. */
+  | { readonly kind: 'back'; readonly back: Back }
 )
+
+/** A refund or a return, as it is told of itself and of the payment that it is of. */
+type Back = Pick<Child, 'id' | 'parentId' | 'type' | 'amount' | 'kind' | 'status'>
 
 export interface Timeline {
   readonly payment: WholePayment
@@ -46,6 +52,7 @@ export interface TimelineWorld {
 const RANKS: Readonly<Record<TimelineEvent['kind'], number>> = {
   accepted: 0,
   refused: 0,
+  back: 0,
   worker_lost: 2,
   call: 2,
   act: 3,
@@ -59,14 +66,15 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
   const shard = await shardWith(world.db, 'payment', id)
   const [payment] = await readWhole(shard, [id])
   if (payment === undefined) return null
-  const [task, known, attempts, postings, letters, acts, repeats] = await Promise.all([
+  const [task, known, attempts, postings, letters, acts, repeats, children] = await Promise.all([
     lookAtTask(shard, id),
     knownOf(shard, [id]),
     attemptsOfPayment(shard, id),
     postingsOfPayment(shard, payment.userId, id),
     lettersOfPayment(shard, id),
-    actsOfPayment(shard, id),
+    actsAbout(shard, payment),
     repeatsOf(shard, id),
+    childrenOf(shard, [id]),
   ])
   const resolving = acts.findLast(
     ({ act, before }) => act === 'resolve' && before['payment'] === 'unknown',
@@ -90,7 +98,8 @@ export async function timeline(world: TimelineWorld, id: bigint): Promise<Timeli
     corrected: postings.some(({ kind }) => kind === 'settle_late'),
   })
   const events: TimelineEvent[] = [
-    { at: payment.createdAt, kind: arrival(payment), payment, repeats: repeats.repeated },
+    arrival(payment, repeats.repeated),
+    ...children.map((back) => ({ at: back.createdAt, kind: 'back' as const, back })),
     ...postings.map((posting) => ({ at: posting.createdAt, kind: 'posting' as const, posting })),
     ...attempts.map((attempt) => callEvent(attempt, payment)),
     ...letters.flatMap((letter) => letterEvents(letter, acts)),
@@ -116,8 +125,21 @@ function rank(event: TimelineEvent): number {
   return RANKS[event.kind]
 }
 
-function arrival(payment: WholePayment): 'accepted' | 'refused' {
-  return payment.refusedFor === null ? 'accepted' : 'refused'
+/** How it began: nobody asked for a return, so none is accepted. */
+function arrival(payment: WholePayment, repeats: bigint | null): TimelineEvent {
+  const { createdAt: at, id, parentId, type, amount, returnKind: kind, status } = payment
+  if (type === 'return' && parentId !== null) {
+    return { at, kind: 'back', back: { id, parentId, type, amount, kind, status } }
+  }
+  return { at, kind: payment.refusedFor === null ? 'accepted' : 'refused', payment, repeats }
+}
+
+/** The acts on a payment; of a return, the one of whoever said that it came back. */
+async function actsAbout(shard: Shard, { id, type, parentId }: WholePayment): Promise<KeptAct[]> {
+  const acts = await actsOfPayment(shard, id)
+  if (type !== 'return' || parentId === null) return acts
+  const said = await actsOfPayment(shard, parentId)
+  return [...acts, ...said.filter(({ after }) => after['return'] === String(id))]
 }
 
 /**

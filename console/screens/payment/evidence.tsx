@@ -103,10 +103,12 @@ function Accepted({ event, currency }: { event: TimelineEvent; currency: string 
   return (
     <>
       <Money amount={event.amount ?? 0} currency={currency} />
-      <span class="quiet">
-        {` · ${w.commission} `}
-        <Money amount={event.commission ?? 0} currency={currency} />
-      </span>
+      {event.commission === undefined ? null : (
+        <span class="quiet">
+          {` · ${w.commission} `}
+          <Money amount={event.commission} currency={currency} />
+        </span>
+      )}
       {event.repeats === null || event.repeats === undefined ? null : (
         <>
           {' · '}

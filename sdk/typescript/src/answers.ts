@@ -213,7 +213,7 @@ export interface TimelineEvent {
    * `accepted`, `refused`; `charge`, `lookup` (a call of the gateway with its evidence),
    * `worker_lost`; `hold`, `settle`, `release`, `settle_late` (postings); `dead_letter`,
    * `dead_letter_closed`; `redrive`, `resolve`, `cancel`, `return`, `correct`, `edit` (acts of
-   * operators).
+   * operators); `refund`, `came_back` (what goes back of it, or what this one is).
    */
   readonly event: string
   /** What was asked for. */
@@ -240,6 +240,14 @@ export interface TimelineEvent {
   readonly balance?: Decimal
   /** By how much the posting changed what is held. */
   readonly held?: Decimal
+  /** What of the posting nobody could pay; not there: nothing. */
+  readonly losses?: Decimal
+  /** The refund or the return. */
+  readonly payment_id?: number
+  /** The payment that it is of. */
+  readonly parent_id?: number
+  /** How it came back. */
+  readonly return_kind?: string | null
   /** The dead letter it is about. */
   readonly letter_id?: number | null
   readonly class?: 'failed' | 'unknown'
@@ -289,6 +297,7 @@ export const MONEY = new Set([
   'deposit',
   'fee_returned',
   'held',
+  'losses',
   'refund',
   'refunded',
   'required',
