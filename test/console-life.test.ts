@@ -110,3 +110,15 @@ test('a state never contradicts the sentence beside it, whichever of both was re
     assert.equal(statusBeside(told, read), shown, `${told} ${read}`)
   }
 })
+
+test('what nobody could pay of a charge-back is no money that the gateway kept', () => {
+  const moved = { event: 'settle', balance: -20, held: 0, commission: 0, losses: -10 }
+  const accounts = accountsOf([{ at: '2030-01-01T00:00:00.000Z', ...moved }], 'USD')
+  assert.deepEqual(
+    accounts.map(({ account, sum }) => [account, sum]),
+    [
+      ['available', '-20.00'],
+      ['gateway', '30.00'],
+    ],
+  )
+})

@@ -59,6 +59,7 @@ export interface TimelineEvent {
   readonly effect?: string | null
   readonly balance?: Exact
   readonly held?: Exact
+  readonly losses?: Exact
   readonly letter_id?: number | null
   readonly class?: LetterClass
   readonly error?: string

@@ -21,15 +21,16 @@ export interface TAccount {
 
 /**
  * The entries of a payment by account. An entry sums to zero, so what did not move on the user's
- * account or the fees moved at the gateway. Accounts that nothing moved are left out.
+ * account, the fees or what is lost moved at the gateway. Accounts that nothing moved are left out.
  */
 export function accountsOf(events: readonly TimelineEvent[], currency: string): TAccount[] {
   const exponent = exponentOf(currency)
   const entries = events
     .filter(({ balance }) => balance !== undefined)
-    .map(({ event, balance = 0, held = 0, commission = 0 }) => {
+    .map(({ event, balance = 0, held = 0, commission = 0, losses = 0 }) => {
       const own = [balance, held, commission].map((amount) => toMinor(amount, exponent))
-      return { event, legs: [...own, -own.reduce((sum, leg) => sum + leg, 0n)] }
+      const others = own.reduce((sum, leg) => sum + leg, toMinor(losses, exponent))
+      return { event, legs: [...own, -others] }
     })
   return ACCOUNTS.map((account, at) => {
     const moved = entries.map(({ event, legs }) => ({ event, minor: legs[at] ?? 0n }))
