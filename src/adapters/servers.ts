@@ -50,7 +50,9 @@ export function postgresServers(options: ServersOptions): PostgresDb {
     probe: () => probeAll(home, holding),
     pool: () => all.map((server) => server.pool()).reduce(plus),
     async close() {
-      await Promise.all(all.map((server) => server.close()))
+      // One that cannot be closed is told of when all others are closed.
+      const ends = await Promise.allSettled(all.map(async (server) => server.close()))
+      for (const end of ends) if (end.status === 'rejected') throw end.reason
     },
   }
 }

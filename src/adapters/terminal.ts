@@ -46,7 +46,10 @@ export function progress(
   const line = (): string => {
     const seconds = Math.max((performance.now() - startedMs) / 1_000, 0.001)
     const rate = count / seconds
-    const facts = [whole(count) + (total > 0 ? ` of ${whole(total)}` : ''), `${whole(rate)}/s`]
+    const facts = [
+      countText(count) + (total > 0 ? ` of ${countText(total)}` : ''),
+      `${countText(rate)}/s`,
+    ]
     if (total > count && rate > 0) facts.push(`${duration((total - count) / rate)} left`)
     return facts.join(', ')
   }
@@ -72,13 +75,14 @@ export function progress(
     },
     done(text) {
       const seconds = (performance.now() - startedMs) / 1_000
-      const end = text ?? `${whole(count)} in ${duration(seconds)}`
+      const end = text ?? `${countText(count)} in ${duration(seconds)}`
       stream.write(`${isTerminal ? '\r\x1b[2K' : ''}${label}: ${end}\n`)
     },
   }
 }
 
-function whole(count: number): string {
+/** A count as people read it, without a fraction: `12,345`. */
+export function countText(count: number): string {
   return Math.round(count).toLocaleString('en-US')
 }
 

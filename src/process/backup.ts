@@ -2,7 +2,7 @@ import { openSnapshot, type Snapshot } from '../adapters/backup.ts'
 import { beginBackup, FORM, type BackupPart, type Manifest } from '../adapters/backup-files.ts'
 import { systemClock } from '../adapters/clock.ts'
 import { print } from '../adapters/commands.ts'
-import { progress } from '../adapters/terminal.ts'
+import { progress, countText } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { writeJson } from '../domain/json.ts'
 import { checkServers, refuseCitus } from './check-servers.ts'
@@ -101,7 +101,7 @@ function report({ to, json }: BackupOptions, { id, parts }: Manifest, tookMs: nu
   if (json === true) return print(writeJson({ id, to, parts: shown, took_ms: tookMs }))
   for (const { name, moment, rows, bytes } of shown) {
     const size = `${(bytes / 1_048_576).toFixed(1)} MB`
-    print(`${name}: ${rows.toLocaleString('en-US')} rows, ${size}, as of ${moment}`)
+    print(`${name}: ${countText(rows)} rows, ${size}, as of ${moment}`)
   }
   print(`The backup is in ${to}. Keep it as safe as the database: it holds the same.`)
   if (parts.length === 1) return

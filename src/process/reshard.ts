@@ -10,7 +10,7 @@ import {
   type ReshardTarget,
 } from '../adapters/reshard.ts'
 import { openClient, openSource, type ReshardSource } from '../adapters/reshard-source.ts'
-import { progress } from '../adapters/terminal.ts'
+import { progress, countText } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { writeJson } from '../domain/json.ts'
 import { checkServers, refuseCitus } from './check-servers.ts'
@@ -133,7 +133,7 @@ function reportPlan(
   }
   print(
     `Would divide ${named(division.from)} into ${division.to} and copy about ` +
-      `${rows.toLocaleString('en-US')} rows to ${to.join(' and ')}. New ids would begin at ` +
+      `${countText(rows)} rows to ${to.join(' and ')}. New ids would begin at ` +
       `${grown.below}. Nothing was changed.`,
   )
 }
@@ -150,7 +150,7 @@ function reportDone(
   }
   const rows = [...counts.values()].reduce((sum, count) => sum + count, 0)
   print(
-    `Divided ${named(from)} into ${shards}: ${rows.toLocaleString('en-US')} rows, each as it ` +
+    `Divided ${named(from)} into ${shards}: ${countText(rows)} rows, each as it ` +
       `was. Ids below ${grown.below} are of before.\n` +
       'Run `payments verify`, then start the service with these settings. Do not start it on ' +
       '--from again: both would go on from the same payments.',

@@ -1,7 +1,7 @@
 import { checkFile, readBackup, type Backup, type BackupPart } from '../adapters/backup-files.ts'
 import { operatorHere, print } from '../adapters/commands.ts'
 import { demandKnown, restorePart } from '../adapters/restore.ts'
-import { progress } from '../adapters/terminal.ts'
+import { progress, countText } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { mapText } from '../domain/server-map.ts'
@@ -108,9 +108,9 @@ function report({ check = false, json }: RestoreOptions, { folder, manifest }: B
   }))
   if (json === true) return print(writeJson({ id, version, from: folder, check, parts: shown }))
   for (const { name, moment, rows } of shown) {
-    print(`${name}: ${rows.toLocaleString('en-US')} rows, as of ${moment}`)
+    print(`${name}: ${countText(rows)} rows, as of ${moment}`)
   }
-  if (check) return print('The backup is whole, and was not changed. Nothing was restored.')
+  if (check) return print('The backup is countText, and was not changed. Nothing was restored.')
   print(
     'Restored. What happened after that moment is missing: run `payments recover`, which ' +
       'compares\nwith the gateways. No API and no worker starts before.',

@@ -3,7 +3,13 @@ import { feeMinsIn, parseFeeMins } from '../domain/fee.ts'
 import { GATEWAY } from '../domain/payment.ts'
 import { printableLines } from '../domain/printable.ts'
 import { withOpen, type Opened } from '../adapters/commands.ts'
-import { progress, wrapped, type ProgressBar, type ProgressStream } from '../adapters/terminal.ts'
+import {
+  type ProgressBar,
+  type ProgressStream,
+  progress,
+  countText,
+  wrapped,
+} from '../adapters/terminal.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
 import type { GatewayList } from '../ports.ts'
 import type { Floor } from './check.ts'
@@ -202,8 +208,8 @@ function table(report: Report, columns: number | undefined): string {
     return head + wrapped(holds, head.length, columns)
   }
   const lines = checked.map(({ rule, checked: rows, violations, holds }) => {
-    const verdict = violations === 0 ? 'ok' : `${violations.toLocaleString('en-US')} WRONG`
-    return row(rule, rows.toLocaleString('en-US'), `${verdict} `, holds)
+    const verdict = violations === 0 ? 'ok' : `${countText(violations)} WRONG`
+    return row(rule, countText(rows), `${verdict} `, holds)
   })
   const wrong = report.rules
     .filter(({ violations }) => violations > 0)
@@ -236,5 +242,5 @@ function last(report: Report): string {
 
 /** A number with its noun: `1 user`, `2,000 payments`. */
 function counted(count: number, noun: string): string {
-  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
+  return `${countText(count)} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -148,12 +148,12 @@ async function rest(world: World): Promise<void> {
   )
   let finished = false
   const work = async (): Promise<void> => {
-    const { process, world: own } = world.hand('finisher')
+    const { process, needs } = world.hand('finisher')
     while (workLeft(world)) {
       const due = [...tables.tasks.rows.values()].map((task) => task.runAt)
       await steps.step(process, 'waits for work', { atMs: Math.min(...due) })
       for (const name of gatewayNames(world.plan)) {
-        await workOnce(world, world.charging({ ...own, process }, name))
+        await workOnce(world, world.charging({ ...needs, process }, name))
       }
       for (const task of tables.tasks.rows.values()) {
         const claims = task.fence - (fences.get(task.paymentId) ?? 0)
@@ -169,11 +169,11 @@ async function rest(world: World): Promise<void> {
 
 /** Without faults everything that came back at the gateway is found within a bound. */
 async function watchRest(world: World, plants: Plants): Promise<void> {
-  const { process, world: own } = world.hand('watcher')
+  const { process, needs } = world.hand('watcher')
   const until = (atMs: number) => world.steps.step(process, 'waits for a look', { atMs })
-  const charging = (name: string) => world.charging({ ...own, process }, name)
+  const charging = (name: string) => world.charging({ ...needs, process }, name)
   let done = false
-  void sayTheRest(world, own.db)
+  void sayTheRest(world, needs.db)
     .then(() => watchAll(world, plants, charging, until))
     .then(() => (done = true))
     .catch((error: unknown) => world.fail(error))
@@ -183,9 +183,9 @@ async function watchRest(world: World, plants: Plants): Promise<void> {
 
 /** Without faults every event that is wanted arrives within a bound. */
 async function deliveryRest(world: World, plants: Plants): Promise<void> {
-  const { process, world: own } = world.hand('deliverer')
+  const { process, needs } = world.hand('deliverer')
   let done = false
-  void deliverTheRest(world, plants, { ...own, process })
+  void deliverTheRest(world, plants, { ...needs, process })
     .then(() => (done = true))
     .catch((error: unknown) => world.fail(error))
   await reach(world.steps, () => done, 'everything is delivered')

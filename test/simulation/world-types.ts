@@ -120,8 +120,8 @@ export interface World {
   /** Report an error that must not happen; the run stops at the next step. */
   fail(error: unknown): void
   count(what: string): void
-  /** A process of its own that can work the queue. */
-  hand(name: string): { process: Process; world: ChargeWorld }
+  /** A process of its own that can work the queue, and what charging needs in it. */
+  hand(name: string): { process: Process; needs: ChargeWorld }
   /** An API process as it asks the gateway out of turn. */
   charging(api: Pick<Api, 'process' | 'db' | 'clock'>, gateway: string): ChargeWorld
   startApi(slot: number): void

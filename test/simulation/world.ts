@@ -156,11 +156,11 @@ function hand(
   world: World,
   plants: Plants,
   name: string,
-): { process: Process; world: ChargeWorld } {
+): { process: Process; needs: ChargeWorld } {
   const process = world.steps.spawn(name)
   const clock = processClock(world, process, plants)
   const db = connect(world, plants, process, clock)
-  return { process, world: chargeWorld(world, plants, { process, db, clock }, GATEWAY) }
+  return { process, needs: chargeWorld(world, plants, { process, db, clock }, GATEWAY) }
 }
 
 /** The database as a process sees it. */
@@ -246,8 +246,8 @@ export function operationsOf({ clerks }: Plan): readonly Operation[] {
 /** The real worker loops around the real operations: one for each thing a gateway does. */
 function startWorkerIn(world: World, plants: Plants, slot: number) {
   const { faults, plan } = world
-  const { process, world: known } = hand(world, plants, `worker-${slot}`)
-  const first = { ...known, process }
+  const { process, needs } = hand(world, plants, `worker-${slot}`)
+  const first = { ...needs, process }
   const concurrency = faults.between(1, 6)
   const limits = { concurrency: () => concurrency, batchMax: faults.between(1, 6) }
   const pollMs = faults.between(500, 3_000)
