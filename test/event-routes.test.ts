@@ -122,8 +122,12 @@ test('a subscription is changed and ended, and what is not there is not found', 
   const cleared = await call('PATCH', '/webhook-endpoints/1', { description: null })
   assert.deepEqual([cleared.body['types'], cleared.body['description']], [['payment.failed'], null])
   assert.equal((await call('DELETE', '/webhook-endpoints/1')).status, 204)
-  for (const method of ['GET', 'DELETE'] as const) {
-    const gone = await call(method, '/webhook-endpoints/1')
+  assert.equal((await call('DELETE', '/webhook-endpoints/1')).status, 204, 'it is removed')
+  for (const [method, id] of [
+    ['GET', 1],
+    ['DELETE', 2],
+  ] as const) {
+    const gone = await call(method, `/webhook-endpoints/${id}`)
     assert.deepEqual([gone.status, gone.body['code']], [404, 'endpoint_not_found'])
   }
   const nobody = await call('GET', '/payments/99/events')

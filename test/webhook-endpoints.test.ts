@@ -4,6 +4,7 @@ import { feed } from '../src/events/feed.ts'
 import { databaseGauges } from '../src/metrics/database-gauges.ts'
 import { claimDue } from '../src/webhooks/deliver.ts'
 import { addEndpoint, dropEndpoint, editEndpoint, rotateSecret } from '../src/webhooks/endpoints.ts'
+import { insertEndpoint, listEndpoints } from '../src/webhooks/store.ts'
 import { Unavailable } from '../src/ports.ts'
 import { testWorld } from './harness.ts'
 import { serve } from './serve.ts'
@@ -16,6 +17,8 @@ const DRAFT = {
   payload: 'full',
   ordered: false,
 } as const
+
+const LEFT = { ...BY, under: null }
 
 test('an endpoint is made once for its key, and a repetition has its secret until that is rotated', async (t) => {
   const { db } = await testWorld(t, { shards: 2 })
@@ -62,6 +65,41 @@ test('a repetition is answered only when every shard writes what is wanted, and 
   const wants = await world.sql<{ types: string[] }>('select types from event_wants')
   assert.equal(wants.length, 2)
   assert.ok(wants.every(({ types }) => types.includes('payment.succeeded')))
+})
+
+test('of endpoints that are made at the same time no more are told of than there may be, and each of them is called', async (t) => {
+  const { world, own } = await delivering(t)
+  await world.sql(
+    `insert into webhook_endpoints (id, types, state, created_at, created_by, changed_at)
+     select 1000 + n, '{payment.failed}', 'enabled', now(), 'jane', now()
+     from generate_series(1, 97) n`,
+  )
+  const added = await Promise.all(
+    Array.from({ length: 12 }, (_, n) => {
+      const under = n % 2 === 0 ? null : { apiKey: '', key: `key-${n}` }
+      return addEndpoint(world.db, DRAFT, { ...BY, under }, KEY)
+    }),
+  )
+  const made = added.flatMap((one) => (one.kind === 'made' ? [one.endpoint.id] : []))
+  const codes = added.flatMap((one) => (one.kind === 'refused' ? [one.refusal.code] : []))
+  assert.ok(made.length <= 3, `${made.length} were made`)
+  assert.deepEqual(new Set(codes), new Set(['endpoints_full']))
+  const listed = (await listEndpoints(world.db.global)).map(({ id }) => id)
+  assert.equal(listed.length, 97 + made.length)
+  assert.deepEqual(
+    made.filter((id) => !listed.includes(id)),
+    [],
+  )
+
+  // As if whoever made one had died before it could take it back.
+  for (let n = listed.length; n < 101; n += 1)
+    await insertEndpoint(world.db.global, DRAFT, LEFT, 's')
+  await succeed(world)
+  await feed(world.db)
+  const called = new Set((await claimDue(own, 500, () => 0)).map(({ due }) => due.endpointId))
+  assert.deepEqual(called, new Set(made))
+  const full = await addEndpoint(world.db, DRAFT, BY, KEY)
+  assert.equal(full.kind === 'refused' && full.refusal.code, 'endpoints_full')
 })
 
 test('after its URL is changed every call goes to the new one, those of deliveries under way as well', async (t) => {

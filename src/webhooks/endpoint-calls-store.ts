@@ -1,6 +1,6 @@
 import { columns } from '../domain/columns.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
-import { ENDPOINTS_MAX, type Endpoint } from './store.ts'
+import { ENDPOINTS_SEEN, type Endpoint } from './store.ts'
 
 /** An endpoint as it is called. */
 export interface CalledEndpoint {
@@ -108,7 +108,7 @@ const PACE: Unsharded<never> = {
 
 /** The endpoints that deliveries go to; or one, whether it is enabled or not. */
 export function calledEndpoints(db: Global, id: bigint | null = null): Promise<CalledEndpoint[]> {
-  return db.run(CALLED, [ENDPOINTS_MAX, id])
+  return db.run(CALLED, [ENDPOINTS_SEEN, id])
 }
 
 /** When the first of an endpoint's former secrets signs no more; null: none does. */

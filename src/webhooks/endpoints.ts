@@ -71,12 +71,25 @@ export async function addEndpoint(
     return (under && (await again(db, under, key))) ?? refused('busy')
   }
   try {
+    if (await isOneTooMany(db, endpoint.id, by)) return refused('endpoints_full')
     await tellShards(db)
   } catch (error) {
     await onceStored(() => takeBack(db, endpoint.id, by, error))
     throw error
   }
   return { kind: 'made', endpoint, secret, replayed: false }
+}
+
+/**
+ * Whether those who were made at the same time, and all saw a free place, are more than there may
+ * be. Then this one is taken back: the last of them counts all others, so no more than there may be
+ * are told of. One that somebody was shown meanwhile stays.
+ */
+async function isOneTooMany(db: Db, id: bigint, by: EndpointBy): Promise<boolean> {
+  if ((await listEndpoints(db.global)).length <= ENDPOINTS_MAX) return false
+  if (!(await forgetKey(db.global, id))) return false
+  await removeEndpoint(db.global, id, by)
+  return true
 }
 
 /** Undo what could not be told to every shard, so that whoever asked hears why it failed. */

@@ -1,5 +1,5 @@
 import type { Runner, Statement } from '../ports.ts'
-import { ENDPOINTS_MAX } from './store.ts'
+import { ENDPOINTS_SEEN } from './store.ts'
 import { CALL_COLUMNS, NEWEST_CALL, NEXT_AT, PAUSE, type DeliveryView } from './views-store.ts'
 
 /** A delivery of a payment's event, and to which endpoint. */
@@ -31,7 +31,7 @@ const OF_PAYMENT: Statement<PaymentDelivery> = {
     from deliveries
     where shard = $1 and event_id = told.id
     order by endpoint_id
-    limit ${ENDPOINTS_MAX}
+    limit ${ENDPOINTS_SEEN}
   ) own${PAUSE}${NEWEST_CALL}
   order by own.position desc, own.endpoint_id`,
 }

@@ -255,8 +255,13 @@ const REMOVE: Unsharded<Endpoint> = {
   from changed`,
 }
 
-/** How many endpoints are shown, and how many there may be. */
+/** How many endpoints there may be. */
 export const ENDPOINTS_MAX = 100
+/**
+ * How many are shown and called: more, so that one that nobody took back, because whoever should
+ * have has died, takes no place of another.
+ */
+export const ENDPOINTS_SEEN = 2 * ENDPOINTS_MAX
 
 /** What an endpoint is made of. */
 export interface NewEndpoint {
@@ -315,7 +320,7 @@ export async function readEndpoint(db: Global, id: bigint): Promise<Endpoint | n
 }
 
 export function listEndpoints(db: Global): Promise<Endpoint[]> {
-  return db.run(LIST, [ENDPOINTS_MAX])
+  return db.run(LIST, [ENDPOINTS_SEEN])
 }
 
 /** All endpoints that some shard may not know as they are. */
