@@ -45,7 +45,7 @@ test('what cannot be done with users ends with 1, and a wrong call with 2', asyn
   const id = await world.user(1_000n)
   await world.accept([{ type: 'deposit', userId: id, amount: 100n, idempotencyKey: null }])
   const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
-    [['show', '99'], 1, /^Refused: user_not_found\. /],
+    [['show', '99'], 1, /^Refused: user_not_found\. No user has this id\. See docs/],
     [['erase', '99', '--reason', 'x'], 1, /^Refused: user_not_found\. /],
     [['erase', String(id), '--reason', 'x'], 1, /^Refused: payments_open\. /],
     [['erase', String(id)], 2, /required option '--reason <text>'/],

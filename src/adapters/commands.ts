@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { InvalidArgumentError } from 'commander'
 import { holdsCardNumber } from '../domain/card.ts'
 import type { Operator } from '../domain/operator.ts'
-import type { Refusal } from '../domain/refusal.ts'
+import { REFUSALS, type Refusal } from '../domain/refusal.ts'
 import { isReason } from '../domain/words.ts'
 import { userName } from './terminal.ts'
 
@@ -46,14 +46,17 @@ export function operatorHere(reason: string): Operator {
   return { actor: `cli:${userName()}`, reason, requestId: 'cli', redriveId: null }
 }
 
-/** How a command ends that is refused. */
-export function refusedAs(code: string): Error {
-  return new Error(`Refused: ${code}. See docs/errors.md.`)
+/** How a command ends that is refused: its code, and what the API says with it. */
+export function refusedAs(code: Refusal['code']): Error {
+  return refusedBy({ code })
 }
 
-/** How a command ends that is refused; with what the caller needs, where there is more to say. */
-export function refusedBy({ code, until }: Refusal): Error {
-  return until === undefined ? refusedAs(code) : refusedAs(`${code} (until ${until.toISOString()})`)
+/** The same, with what the caller needs where there is more to say: a time, or which field. */
+export function refusedBy({ code, until }: Pick<Refusal, 'code' | 'until'>, field = ''): Error {
+  const more = until === undefined ? field : `until ${until.toISOString()}`
+  const [, sentence] = REFUSALS[code]
+  const named = more === '' ? code : `${code} (${more})`
+  return new Error(`Refused: ${named}. ${sentence} See docs/errors.md.`)
 }
 
 /** Ids have at most 15 digits, as in the API. */

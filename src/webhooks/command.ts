@@ -225,7 +225,7 @@ function changeOf({ rate, description, ...given }: Omit<Update, 'json'>): Endpoi
 
 function demandUrl({ urls }: EndpointCommandWorld, url: string | null): void {
   const problem = url === null ? null : urlProblem(url, urls)
-  if (problem !== null) throw refusedAs(`url_refused (${problem})`)
+  if (problem !== null) throw refusedBy({ code: 'url_refused' }, problem)
 }
 
 async function create(world: EndpointCommandWorld, draft: Draft): Promise<void> {
