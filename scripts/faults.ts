@@ -71,7 +71,7 @@ async function main(options: Options): Promise<number> {
   const folder = temporaryFolder('payments-faults-')
   const copy = copyProgram()
   const clear = () => {
-    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
     fs.rmSync(copy, { recursive: true, force: true })
   }
   process.once('exit', clear)

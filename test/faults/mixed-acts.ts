@@ -1,7 +1,7 @@
 import { exponentOf } from '../../src/domain/currency.ts'
 import { isDefinite, send, untilAnswered, type Answer, type Entry } from './load.ts'
 import type { Stage } from './scenario.ts'
-import { gatewaysOf, type Stack } from './stack.ts'
+import { gatewaysOf } from './stack.ts'
 
 /** A user, and the decimals of its currency. */
 export interface Account {
@@ -105,7 +105,7 @@ async function comeBack(mix: Mix): Promise<void> {
   const deposit = ['charged_back', 'refunded_there', 'dispute_won'][Math.floor(random() * 3)]
   const kind = type === 'deposit' ? deposit : 'payout_returned'
   const amount = Math.max(1, Math.ceil(whole * random() * 0.6)) / 10 ** exponent
-  const url = `${await gatewayOf(stage.stack, payment.id)}/returns`
+  const url = `${await gatewayOf(stage, payment.id)}/returns`
   // Asked for once: without a key, an answer that was lost may have happened.
   const told = await send(url, { payment_id: payment.id, kind, amount }, null)
   if (told.status === 409 || !isDefinite(told)) return
@@ -147,12 +147,19 @@ async function bookAllOf(mix: Mix, gateway: string): Promise<string[]> {
 }
 
 /** Where the gateway of a payment is, past the proxies. */
-async function gatewayOf(stack: Stack, id: number): Promise<string> {
+async function gatewayOf({ stack, wait }: Stage, id: number): Promise<string> {
   if (stack.bank === null) return stack.gatewayUrl
-  const [row] = await stack.query<{ gateway: string | null }>(
-    `select gateway from payments where id = ${id}`,
-  )
-  return row?.gateway === 'bank' ? stack.bank.url : stack.gatewayUrl
+  const text = `select gateway from payments where id = ${id}`
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const [row] = await stack.query<{ gateway: string | null }>(text)
+      return row?.gateway === 'bank' ? stack.bank.url : stack.gatewayUrl
+    } catch (error) {
+      // PostgreSQL is killed meanwhile, and comes back.
+      if (tries === TRIES_MAX) throw error
+      await wait(AGAIN_MS)
+    }
+  }
 }
 
 /** Ask for a withdrawal, and at once for its end. */
