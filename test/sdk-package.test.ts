@@ -108,6 +108,12 @@ const PROGRAMS: readonly (readonly [name: string, wrong: RegExp | null, code: st
      if (one.ok) { const float: number = one.payment.amount; console.log(float) }`,
   ],
   [
+    'an endpoint that is enabled again says what it has missed',
+    null,
+    `const on = await webhookEndpoints.update(1, { state: 'enabled' })
+     export const snapshot = on.ok ? on.endpoint.missed?.snapshot : null`,
+  ],
+  [
     'a field that is not known is a mistake',
     /'currancy' does not exist/,
     `await payments.withdraw({ user_id: 1, amount: '1', currancy: 'USD' })`,
@@ -159,7 +165,7 @@ const PROGRAMS: readonly (readonly [name: string, wrong: RegExp | null, code: st
 
 test('the types let a right program pass, and stop a wrong one', () => {
   const head = `import { connect, webhooks, type KeyStore } from 'payments-sdk'
-    export const { payments } = connect({ url: '' })
+    export const { payments, webhookEndpoints } = connect({ url: '' })
     export type Store = KeyStore
     export const { verify } = webhooks\n`
   const files = PROGRAMS.map(([, , code], index) => {

@@ -3,6 +3,7 @@ import type {
   WebhookAttempts,
   WebhookDeliveries,
   WebhookEndpoint,
+  WebhookEndpointChanged,
   WebhookEndpointRotated,
   WebhookEndpoints,
   WebhookEndpointWithSecret,
@@ -27,11 +28,12 @@ export interface WebhookEndpointCalls {
   ): Promise<Done<'endpoint', WebhookEndpointWithSecret>>
   get(id: number, options?: CallOptions): Promise<Answer<'endpoint', WebhookEndpoint>>
   list(options?: CallOptions): Promise<Answer<'endpoints', WebhookEndpoints>>
+  /** Where it is enabled again, `missed` is what it has not got. */
   update(
     id: number,
     body: WebhookEndpointChange,
     options?: Named,
-  ): Promise<Answer<'endpoint', WebhookEndpoint>>
+  ): Promise<Answer<'endpoint', WebhookEndpointChanged>>
   /** Sent until there is an answer; one that was removed before is removed. */
   remove(id: number, options?: Named): Promise<Answer<'removed', null>>
   /** Sent once. Where no answer comes it throws; another takes nothing from the secrets before. */
