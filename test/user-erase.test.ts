@@ -8,6 +8,7 @@ import { withShards } from '../src/each-shard.ts'
 import { books, testWorld } from './harness.ts'
 import { JANE, openLetter, someoneWaits } from './operators.ts'
 import { serve } from './serve.ts'
+import { delivering, receiver, succeed, type Answer } from './webhooks-kit.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
 const BY = { actor: 'jane', reason: 'asked for', requestId: 'r1' }
@@ -115,6 +116,29 @@ for (const shards of [1, 4]) {
     assert.equal((await call('GET', '/users?external_id=CANARY-id')).text.includes('CANARY'), false)
   })
 }
+
+test('what an endpoint answered to events of the payments is erased too, of nobody else', async (t) => {
+  const { world, turn, endpoint } = await delivering(t, 2)
+  const echo: Answer = (response, { body }) => void response.writeHead(500).end(body)
+  const to = await receiver(t, echo)
+  await endpoint(to.url)
+  await succeed(world, 2)
+  assert.equal(await turn(), 2)
+  const replies = () =>
+    world.sql<{ user: bigint; reply: string | null; status: number }>(
+      `select payments.user_id as user, reply, delivery_attempts.status
+       from delivery_attempts
+       join events on events.shard = delivery_attempts.shard and events.id = event_id
+       join payments on payments.shard = events.shard and payments.id = events.payment_id
+       order by 1`,
+    )
+  const [first, other] = await replies()
+  assert.ok(first?.reply != null && other?.reply != null)
+  assert.match(first.reply, /payment\.succeeded/)
+  const erased = await eraseUser(world.db, first.user, BY)
+  assert.equal(erased.kind, 'erased')
+  assert.deepEqual(await replies(), [{ ...first, reply: null }, other])
+})
 
 test('an erasure breaks no idempotency: a retry of what was said makes nothing twice', async (t) => {
   const { world, call, userId, deposit, erase } = await shop(t)

@@ -1,6 +1,7 @@
 import type { Erased } from '../domain/details.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
+import { eraseReplies } from '../events/replies-store.ts'
 import { eraseEvents } from '../events/store.ts'
 import { erasePayments } from '../payments/details-store.ts'
 import { isOpenAmong, paymentsNewer, paymentsToErase } from '../payments/of-user-store.ts'
@@ -106,6 +107,7 @@ async function eraseEach(shard: Shard, userId: bigint, newest: bigint): Promise<
         const ids = seen.map(({ id }) => id)
         if (await isOpenAmong(tx, ids)) return null
         eraseEvents(tx, ids)
+        eraseReplies(tx, ids)
         return { erased: await erasePayments(tx, ids), last: ids.at(-1) }
       })
     const page = await (payments === 0 ? erase() : onceStored(erase))
