@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { cloneDatabase } from './databases.ts'
 import { API, get, range, send, until } from './process-kit.ts'
@@ -93,6 +96,44 @@ test('SIGHUP starts every process anew, and no request notices', async (t) => {
   })
   await until('the others are gone', () => !before.some(lives))
   assert.ok(after.every(lives))
+})
+
+test('while a process that was replaced waits for its gateway, nobody is refused', async (t) => {
+  const calls: ServerResponse[] = []
+  const gateway = createServer((_request, response) => void calls.push(response))
+  gateway.listen(0, '127.0.0.1')
+  await once(gateway, 'listening')
+  t.after(() => gateway.close())
+  const { port } = gateway.address() as AddressInfo
+  const { child, url, all, ended } = await grouped(t, 2, {
+    PAYMENT_GATEWAY_URL: `http://127.0.0.1:${port}`,
+    GATEWAY_TIMEOUT_SECONDS: '60',
+    WORKER_PROCESSING_TIMEOUT_SECONDS: '200',
+    SHUTDOWN_TIMEOUT_SECONDS: '60',
+  })
+  const before = await all()
+  const { id } = (await send(`${url}${API}/users/`, 'POST', '{"balance": 0}')).json
+  const body = JSON.stringify({ user_id: id, deposit: 10 })
+  // Enough for each process to have one.
+  for (const _ of range(20)) await send(`${url}${API}/payments/deposit/`, 'POST', body)
+  await until('the gateway is called', () => calls.length === 20)
+  child.kill('SIGHUP')
+  await until('one has its successor', async () => {
+    const { status, json } = await send(`${url}${API}/processes`, 'GET')
+    assert.equal(status, 200)
+    const { data } = json as unknown as { data: readonly Listed[] }
+    return data.some(({ pid, alive }) => alive && !before.includes(pid))
+  })
+  for (const _ of range(60)) {
+    assert.equal((await send(`${url}${API}/users/${String(id)}`, 'GET')).status, 200)
+    assert.equal((await send(`${url}${API}/payments/deposit/`, 'POST', body)).status, 202)
+    assert.equal((await send(`${url}/readyz`, 'GET')).status, 200)
+  }
+  assert.ok(before.every(lives), 'the one that was replaced still waits')
+  gateway.on('request', (_request, response: ServerResponse) => response.destroy())
+  for (const response of calls) response.destroy()
+  child.kill('SIGTERM')
+  assert.equal((await ended).code, 0)
 })
 
 test('no process of a group outlives the one that holds it together', async (t) => {

@@ -70,7 +70,7 @@ test('a request on a connection that is still open while the server closes is to
     connections: { max: 1_000, elapsedMs: systemClock.elapsedMs },
     onAnswer: () => undefined,
   })
-  const process = { stopping: false }
+  const process = { refusing: false }
   refuseWhenStopping(app, process)
   let answer = (): void => undefined
   const begun = new Promise<void>((resolve) => {
@@ -88,7 +88,7 @@ test('a request on a connection that is still open while the server closes is to
   socket.write(request)
   await begun
 
-  process.stopping = true
+  process.refusing = true
   const closed = app.close()
   await until('nobody new is let in', () =>
     fetch(url).then(

@@ -171,7 +171,7 @@ test('a restart takes each away when another has its place, and none when one ca
   assert.deepEqual(first?.told, [], 'it stays until the new one is ready')
   own.last().ready()
   await quiet()
-  assert.deepEqual(first?.told, [{ kind: 'stop' }])
+  assert.deepEqual(first?.told, [{ kind: 'stop', replaced: true }])
   assert.equal(own.members.length, 3, 'the second waits for the first to be gone')
   first?.ends(0)
   await quiet()
@@ -207,7 +207,8 @@ test('one that does not stop in time is killed, and nobody is replaced any more'
   await own.running()
   const stopped = own.stop()
   const [first, second] = own.members
-  assert.deepEqual([first?.told, second?.told], [[{ kind: 'stop' }], [{ kind: 'stop' }]])
+  const stop = { kind: 'stop', replaced: false }
+  assert.deepEqual([first?.told, second?.told], [[stop], [stop]])
   first?.ends(0)
   await quiet()
   await own.clock.advance(5_000)

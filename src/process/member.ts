@@ -11,8 +11,8 @@ export type FromMember =
 
 /** What a member is told. */
 export type ToMember =
-  /** End in order. */
-  | { readonly kind: 'stop' }
+  /** End in order. `replaced`: another listens in its place already. */
+  | { readonly kind: 'stop'; readonly replaced: boolean }
   /** Say what your metrics are. */
   | { readonly kind: 'measure'; readonly number: number }
   /** The metrics of all, as asked for. */
@@ -23,6 +23,8 @@ export interface Member {
   ready(url: string): void
   /** Told once that it is to end in order. */
   onStop(stop: () => void): void
+  /** Whether it ends because another listens in its place. */
+  isReplaced(): boolean
   /** The metrics of all of them; its own are shown by whoever is asked for them. */
   metricsOfAll(here: Pick<Metrics, 'sample' | 'contentType'>): Pick<Metrics, 'text' | 'contentType'>
 }
@@ -36,8 +38,12 @@ export function memberOf(): Member | null {
   let stop = () => undefined as void
   let measure = async (): Promise<MetricsSample> => []
   let asked = 0
+  let replaced = false
   process.on('message', (told: ToMember) => {
-    if (told.kind === 'stop') return stop()
+    if (told.kind === 'stop') {
+      replaced = told.replaced
+      return stop()
+    }
     if (told.kind === 'measure') {
       void measure().then((sample) => tell({ kind: 'sample', number: told.number, sample }))
       return
@@ -48,6 +54,7 @@ export function memberOf(): Member | null {
   return {
     ready: (url) => tell({ kind: 'ready', url }),
     onStop: (stops) => void (stop = stops),
+    isReplaced: () => replaced,
     metricsOfAll({ sample, contentType }) {
       measure = sample
       const text = () =>

@@ -60,6 +60,8 @@ export interface Process {
   /** Whether it listens: before that it claims nothing. */
   serving: boolean
   stopping: boolean
+  /** Whether requests are told that it stops: not while another listens in its place. */
+  refusing: boolean
 }
 
 /**
@@ -98,6 +100,7 @@ export async function startProcess(
     stops,
     serving: false,
     stopping: false,
+    refusing: false,
   }
   if (usesDatabase(roles)) {
     await atStart(config, async () => {

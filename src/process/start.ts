@@ -97,7 +97,8 @@ async function open(
   const needed = closing()
   stops.push(() => needed.close())
   const { app, guards, requestId, onAnswer } = await openServer(shared, roles)
-  stops.push(() => closeServer(app))
+  let left: Promise<void> | null = null
+  stops.push(() => closeServer(app, left))
   const mock = roles.mockGateway ? openMock(shared, at.journalPath, app) : null
   const gateways = openGateways(shared, roles, () => hereOf(app.listeningOrigin) + MOCK_GATEWAY)
   if (usesDatabase(roles)) await atStart(config, () => checkGateways(shared))
@@ -125,7 +126,7 @@ async function open(
     routes: fast,
     admit: admitter(guards),
     requestId,
-    open: () => !shared.stopping,
+    open: () => !shared.refusing,
     elapsedMs,
     onAnswer,
   })
@@ -145,7 +146,11 @@ async function open(
     startRuns(shared)
     startEvents(shared)
   }
-  stops.push(() => void (shared.stopping = true))
+  stops.push(() => {
+    shared.stopping = true
+    if (at.member?.isReplaced() === true) left = leave(app)
+    else shared.refusing = true
+  })
   return hereOf(url)
 }
 
@@ -196,7 +201,7 @@ function probesOf(shared: Process, worker: Worker | null, hasDatabase: boolean):
   return {
     // The mock gateway alone has no database to wait for.
     database: cachedProbe(async () => (hasDatabase ? stateOf(shared.db) : 'ok'), systemClock),
-    accepting: () => !shared.stopping,
+    accepting: () => !shared.refusing,
     worker: () =>
       worker === null ? null : systemClock.elapsedMs() - worker.turnedMs() < stalledMs,
   }
@@ -224,11 +229,11 @@ function frontOf(config: Config, roles: Roles) {
 /** Refuse new work while stopping; the mock gateway still answers calls that are in flight. */
 export function refuseWhenStopping(
   app: FastifyInstance,
-  shared: { readonly stopping: boolean },
+  shared: { readonly refusing: boolean },
 ): void {
   app.addHook('onRequest', ({ routeOptions: { url: route = '' } }, _reply, done) => {
     const ours = route.startsWith(`${API}/`) && !route.startsWith(`${MOCK_GATEWAY}/`)
-    if (!shared.stopping || !ours) return done()
+    if (!shared.refusing || !ours) return done()
     done(Object.assign(new Error('stopping'), { refusal: 'shutting_down' }))
   })
 }
@@ -282,8 +287,15 @@ async function sendNotice(
   return { status, retryAfterMs: Number.isFinite(seconds) ? seconds * 1_000 : null }
 }
 
-async function closeServer(app: FastifyInstance): Promise<void> {
+/** Let nobody new in. Resolves when the last one who is in has gone. */
+function leave(app: FastifyInstance): Promise<void> {
+  return new Promise((gone) => app.server.close(() => gone()))
+}
+
+/** Close the server, once those who are still in have their answers. `left`: see `leave`. */
+async function closeServer(app: FastifyInstance, left: Promise<void> | null): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), ANSWERS_MS_MAX)
   await app.close()
+  await left
   clearTimeout(cut)
 }

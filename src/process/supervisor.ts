@@ -79,7 +79,7 @@ export function openGroup(options: GroupOptions): Group {
       const begun = await members.fork().begun
       if (state.stopping) return
       if ('url' in begun) {
-        await members.leave(old)
+        await members.leave(old, true)
         continue
       }
       old.leaving = false
@@ -104,7 +104,7 @@ export function openGroup(options: GroupOptions): Group {
       })),
     async stop() {
       state.stopping = true
-      await Promise.all(members.all().map(members.leave))
+      await Promise.all(members.all().map((held) => members.leave(held, false)))
     },
     kill() {
       for (const { worker } of members.all()) worker.process.kill('SIGKILL')
@@ -180,10 +180,10 @@ function openMembers(
       return held
     },
     /** Have one end in order, or at once when that takes too long. */
-    async leave(held: Held): Promise<void> {
+    async leave(held: Held, replaced: boolean): Promise<void> {
       held.leaving = true
       // Before it is ready it may not hear what it is told.
-      if (held.ready) tell(held, { kind: 'stop' })
+      if (held.ready) tell(held, { kind: 'stop', replaced })
       else held.worker.process.kill('SIGTERM')
       const over = new AbortController()
       const late = clock.sleep(stopMsMax, over.signal).then(() => {
