@@ -321,3 +321,12 @@ test('whatever the batch, no user spends more than there is and every answer has
     { seed: 1, numRuns: 2_000 },
   )
 })
+
+test('a refused payment keeps no reference from the next of its batch, and an accepted one does', () => {
+  const none = { description: null, metadata: null, paymentMethod: null, returnUrl: null }
+  const details = { ...none, reference: 'order 7' }
+  const named = (draft: PaymentDraft) => ({ ...draft, given: { details, sent: {} } })
+  const batch = [withdraw(1_000n, 'a'), deposit(100n, 'b'), deposit(100n, 'c')].map(named)
+  const { answers } = decideBatch(batch, books(0n), FEE)
+  assert.deepEqual(answers.map(word), ['insufficient_funds', '2', 'reference_taken'])
+})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decideCorrection } from '../src/domain/correction.ts'
+import { bookedElsewhere, decideCorrection } from '../src/domain/correction.ts'
 import { NO_EVIDENCE } from '../src/domain/evidence.ts'
 import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
 
@@ -70,4 +70,23 @@ test('a word corrects what failed, and goes against a no of the gateway only if 
     )
     assert.ok(decision.kind === 'refused' && decision.refusal.code === 'not_correctable')
   }
+})
+
+test('a failed refund is not repeated once a refund there of as much is booked, but for one that was ours', () => {
+  const createdAt = new Date(0)
+  const payment = { id: 7n, parentId: 3n, amount: 100n, createdAt }
+  const child = { parentId: 3n, amount: 100n, ref: 'rf', createdAt }
+  const booked = {
+    ...child,
+    id: 9n,
+    type: 'return',
+    status: 'success',
+    kind: 'refunded_there',
+  } as const
+  const refund = { ...child, id: 8n, type: 'refund', kind: null } as const
+  const seen = { code: 'maybe_executed', evidence: 'in_doubt', paymentId: 9n }
+  const against = (status: 'success' | 'failed') =>
+    bookedElsewhere(payment, [], [{ ...refund, status }, booked])
+  assert.equal(against('success'), null)
+  assert.deepEqual(against('failed'), seen, 'the failed one is what was made after all')
 })

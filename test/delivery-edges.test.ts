@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SILENT_MS } from '../src/domain/delivery.ts'
+import { withShards } from '../src/each-shard.ts'
 import { feed } from '../src/events/feed.ts'
 import { overview } from '../src/overview/overview.ts'
+import { Unavailable } from '../src/ports.ts'
 import { claimDue, settleDelivered, type Delivered } from '../src/webhooks/deliver.ts'
 import { deliveryAttempts, deliverAgain, newestDeliveries } from '../src/webhooks/deliveries.ts'
 import { retryDelivery } from '../src/webhooks/deliveries-store.ts'
@@ -95,6 +97,32 @@ test('an endpoint is not silent while something arrives of another shard', async
   }
   assert.equal((await states(world)).filter(({ state }) => state === 'failed').length, 1)
   assert.deepEqual(disabled, [])
+})
+
+test('an endpoint is not silent while a shard that may know better is away', async (t) => {
+  const { world, own, turn, claimAndSend, endpoint, disabled } = await delivering(t, 2)
+  const to = await receiver(t, status(500))
+  const { id } = await endpoint(to.url, { types: ['payment.succeeded'] })
+  const user = await world.user(0n)
+  await ends(world, user)
+  for (let call = 1; call < 10; call += 1) {
+    await turn()
+    world.clock.advance(SILENT_MS + 3_600_000)
+  }
+  await feed(world.db)
+  const done = await claimAndSend()
+  const home = world.db.of(user).number
+  const db = withShards(own.db, (shard) => ({
+    ...shard,
+    run: (statement, values) =>
+      statement.name === 'subscriptions_arrived' && shard.number !== home
+        ? Promise.reject(new Unavailable('away'))
+        : shard.run(statement, values),
+  }))
+  await settleDelivered({ ...own, db }, done)
+  assert.deepEqual(disabled, [])
+  await settleDelivered(own, done)
+  assert.deepEqual(disabled, [`${id} silent`])
 })
 
 test('the newest deliveries are listed over all shards, as many as were asked for', async (t) => {

@@ -111,7 +111,7 @@ test('a journal in small pages is the journal in one', async (t) => {
 })
 
 test('balances are asserted on the day of the last entry of their user, whichever entry that is', async (t) => {
-  const world = await testWorld(t, { script: ['lost_reply', 'success'] })
+  const world = await testWorld(t, { script: ['lost_reply', 'success', 'success'] })
   const userId = await world.user(0n)
   world.gateway.lookups = { kind: 'no_answer', reason: 'timeout' }
   const deposit = { type: 'deposit', userId, amount: 10_000n, idempotencyKey: null } as const
@@ -119,9 +119,12 @@ test('balances are asserted on the day of the last entry of their user, whicheve
   await world.work()
   await world.accept([deposit])
   await world.work()
-  // The older payment is settled days later.
+  world.clock.advance(24 * 3_600_000)
+  await world.accept([deposit])
+  await world.work()
+  // The oldest payment is settled days later.
   world.gateway.lookups = null
-  world.clock.advance(3 * 24 * 3_600_000)
+  world.clock.advance(2 * 24 * 3_600_000)
   await world.work()
 
   const journal = await journalOf(world)
@@ -130,6 +133,7 @@ test('balances are asserted on the day of the last entry of their user, whicheve
     ['opening of ', '2030-01-01'],
     ['(1) settle of ', '2030-01-04'],
     ['(2) settle of ', '2030-01-01'],
+    ['(3) settle of ', '2030-01-02'],
     ['balances of ', '2030-01-04'],
   ])
   if (MISSING === false) assert.equal(hledger(journal, 'check').stderr, '')

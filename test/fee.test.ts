@@ -118,3 +118,16 @@ test('of a deposit at most what came back returns, of a payout as much as its co
   assert.equal(feeOfReturn({ ...given, type: 'deposit' }, 1n, RETURN), 1n)
   assert.equal(feeOfReturn({ ...given, type: 'withdraw' }, 1n, KEEP), 0n)
 })
+
+test('no more of a commission goes back than is left, also where the policies were changed in between', () => {
+  const given = { type: 'deposit', amount: 100n, commission: 10n } as const
+  const [refunds, returns] = [
+    { refundFee: 'return', returnFee: 'keep' },
+    { refundFee: 'keep', returnFee: 'return' },
+  ] as const
+  // Half went back and kept it, then 40 the other way, with the commission of both.
+  const returned = { refundReserved: 50n, feeReserved: 0n, returned: 40n, returnedFee: 9n }
+  assert.equal(feeOfRefund({ ...given, ...returned }, 10n, refunds), 1n)
+  const refunded = { refundReserved: 40n, feeReserved: 9n, returned: 50n, returnedFee: 0n }
+  assert.equal(feeOfReturn({ ...given, ...refunded }, 10n, returns), 1n)
+})

@@ -109,6 +109,30 @@ test('a thousand events are dropped in one turn at most, behind those that stay'
   assert.deepEqual(await counts(world), [0, 0, 0])
 })
 
+test('who was passed over while it was on its way is dropped once it has arrived, by the same process', async (t) => {
+  const world = await testWorld(t)
+  await world.sql(
+    `insert into events (shard, id, payment_id, type, sequence, body, created_at, position)
+     select 0, n, n, 'payment.succeeded', 1, '{}', timestamptz '2029-01-01', n
+     from generate_series(1, 1500) n`,
+  )
+  await world.sql(
+    `insert into webhook_subscriptions (shard, endpoint_id, version, types)
+     values (0, 9, 1, '{payment.succeeded}')`,
+  )
+  await world.sql(
+    `insert into deliveries
+       (shard, event_id, endpoint_id, payment_id, position, run_at, created_at)
+     values (0, 1, 9, 1, 1, now(), now())`,
+  )
+  const turn = forgettingTurn(world.db, KEEP_DAYS, (error) => assert.fail(String(error)))
+  assert.deepEqual([await turn(), await turn()], [true, false])
+  assert.deepEqual(await counts(world), [1, 1, 0])
+  await world.sql(`update deliveries set state = 'delivered', ended_at = now()`)
+  await turn()
+  assert.deepEqual(await counts(world), [0, 0, 0])
+})
+
 test('a page behind a cursor of what is gone says so, and goes on with what is kept at once', async (t) => {
   const world = await testWorld(t)
   await want(world, ['payment.succeeded'])

@@ -245,13 +245,14 @@ test('a run that was canceled stays so when its step ends, whether that was the 
   }
 })
 
-test('letters that are put off have their turn after all others, and none is passed over', async (t) => {
+test('letters that are put off have their turn after all others, and no refusal is counted away', async (t) => {
   const world = await testWorld(t)
   const { global } = world.db
   const id = await started(world, [1n, 2n, 3n, 4n, 5n, 6n, 7n], 4)
   const other = await started(world, [1n, 2n, 3n, 4n], 4)
   const before = await rowOf(world, other)
-  await advanceRun(global, { ...(await begun(world, id)), ids: ['1'] }, NONE)
+  const first = { ...NONE, refused: 1, refusals: { busy: 1, payment_final: 3 } }
+  await advanceRun(global, { ...(await begun(world, id)), ids: ['1'] }, first)
   world.clock.advance(1_000)
   const step = await begun(world, id)
   assert.deepEqual(step.ids, ['2', '3', '4', '5'])
@@ -262,8 +263,8 @@ test('letters that are put off have their turn after all others, and none is pas
     position: 3,
     redriven: 1,
     skipped: 1,
-    refused: 2,
-    refusals: { payment_final: 2 },
+    refused: 3,
+    refusals: { busy: 1, payment_final: 5 },
     letters: '{1,3,5,6,7,2,4}',
     next_at: 2_000,
     ended_at: null,
