@@ -127,6 +127,14 @@ export const BACK_DAMAGES: readonly Damage[] = [
     rules: ['canceled_but_sent'],
   },
   {
+    name: 'a charge-back that takes more than it is, and books that as a gain',
+    sql: [
+      `update postings set user_available = user_available + losses - 5, losses = 5
+       where payment_id = ${CHARGED_BACK}`,
+    ],
+    rules: ['balance_available', 'settle_legs'],
+  },
+  {
     name: 'a charge-back that gives the user money',
     sql: [
       `update postings set user_available = user_available + 5000, losses = losses - 5000
@@ -186,6 +194,22 @@ export const BACK_DAMAGES: readonly Damage[] = [
        where payment_id = ${CORRECTED} and kind = 'settle_late'`,
     ],
     rules: ['late_legs'],
+  },
+  {
+    name: 'a late settlement that takes more than its cost, and books that as a gain',
+    sql: [
+      `update postings set user_available = user_available + losses - 5, losses = 5
+       where payment_id = ${CORRECTED} and kind = 'settle_late'`,
+    ],
+    rules: ['balance_available', 'late_legs', 'return_losses'],
+  },
+  {
+    name: 'a late settlement of a withdrawal that gives the user money',
+    sql: [
+      `update postings set user_available = 5, losses = losses + user_available - 5
+       where payment_id = ${CORRECTED} and kind = 'settle_late'`,
+    ],
+    rules: ['balance_available', 'late_legs'],
   },
   {
     name: 'an opening balance that is a loss',
