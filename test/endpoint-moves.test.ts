@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Unavailable, type Db } from '../src/ports.ts'
+import { CommitUnknown, Unavailable, type Db } from '../src/ports.ts'
 import { settleDelivered } from '../src/webhooks/deliver.ts'
 import { addEndpoint, editEndpoint } from '../src/webhooks/endpoints.ts'
 import { testWorld } from './harness.ts'
@@ -79,7 +79,7 @@ test('an endpoint that was shown to who repeats a request is not taken back by t
     },
   }
   const db = { ...world.db, shards: [slow] } as unknown as Db
-  const failing = assert.rejects(addEndpoint(db, draft, by, KEY), Unavailable)
+  const failing = assert.rejects(addEndpoint(db, draft, by, KEY), CommitUnknown)
   await asked
   const second = await addEndpoint(world.db, draft, by, KEY)
   end()
