@@ -198,7 +198,7 @@ test('a COMMIT that was told to wait for no standby any more is no promise', asy
     'the other was cancelled',
     async () => ((await admin.query(cancel)).rowCount ?? 0) > 0,
   )
-  assert.ok((await single) instanceof Unavailable)
+  assert.ok((await single) instanceof CommitUnknown)
   await waitForNobody(false)
   await until('the next one is certain', () => insert(0).then(() => true))
 })
