@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { postgres } from '../src/adapters/postgres.ts'
-import { CommitUnknown, ReadOnly, Unavailable, type Unsharded } from '../src/ports.ts'
+import { CommitUnknown, ReadOnly, type Unsharded } from '../src/ports.ts'
 import { cloneDatabase, endSessions, query } from './databases.ts'
 import { raw } from './harness.ts'
 import { ownServer } from './own-server.ts'
