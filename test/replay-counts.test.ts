@@ -98,26 +98,3 @@ test('nothing is sent again to an endpoint that is disabled, and its replays are
 })
 
 const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
-
-test('of a request that is one of two the fault is named of the one that it is most like', async (t) => {
-  const { call } = await serve(t)
-  await call('POST', '/webhook-endpoints', { url: 'http://127.0.0.1:9/', types: ['payment.*'] })
-  const cases = [
-    [{ snapshot: 1 }, '/reason', 'missing'],
-    [{ snapshot: 1, reason: 'x', rate_per_second: 501 }, '/rate_per_second', 'too_large'],
-    [{ snapshot: 1.5, reason: 'x' }, '/snapshot', 'wrong_type'],
-    [{ snapshot: 1, reason: 'x', more: 1 }, '/more', 'unknown'],
-    [{ filter: {} }, '/dry_run', 'missing'],
-    [{ filter: { limit: 1 }, dry_run: true }, '/filter/limit', 'unknown'],
-    [{}, '/filter', 'missing'],
-    [[], '', 'wrong_type'],
-    [null, '', 'wrong_type'],
-  ] as const
-  for (const path of ['/webhook-endpoints/1/replays', '/dlq/redrive']) {
-    for (const [body, pointer, code] of cases) {
-      const answer = await call('POST', path, body)
-      const said = [answer.status, answer.body['errors']]
-      assert.deepEqual(said, [400, [{ pointer, code }]], `${path} ${JSON.stringify(body)}`)
-    }
-  }
-})

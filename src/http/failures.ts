@@ -26,7 +26,7 @@ export async function failed(
 ): Promise<FastifyReply> {
   // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
   const gone = request.raw.readableAborted
-  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error, request)
+  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
   report(refusal, error, request.log)
   if (refusal.code === 'body_too_large') await drained(request.raw)
   return refuse(reply, refusal)
@@ -65,15 +65,12 @@ async function drained(raw: IncomingMessage): Promise<void> {
   clearTimeout(limit)
 }
 
-function refusalOf(
-  error: FastifyError & { refusal?: RefusalCode; why?: string },
-  request: FastifyRequest,
-): Refusal {
+function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {
   if (error.refusal !== undefined) {
     const errors = error.why === undefined ? {} : { errors: [{ field: null, code: error.why }] }
     return { code: error.refusal, ...errors }
   }
-  if (error.validation !== undefined) return invalid(error, request)
+  if (error.validation !== undefined) return invalid(error)
   return refusalOfFault(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
 }
 
@@ -87,29 +84,9 @@ export function refusalOfFault(error: unknown): Refusal | null {
   return null
 }
 
-/** A schema of one body, or of several of which one is meant. */
-interface BodySchema {
-  readonly anyOf?: readonly { readonly properties?: object }[]
-}
-
-/** Of several bodies that one may be, the path of that which it has most names of. */
-function meantBy({ body, routeOptions }: FastifyRequest): string {
-  // Routes are written here, with schemas of TypeBox.
-  const { anyOf = [] } = (routeOptions.schema?.body ?? {}) as BodySchema
-  const names = Object.keys(Object(body) as object)
-  const known = anyOf.map(
-    ({ properties = {} }) => names.filter((name) => name in properties).length,
-  )
-  return `#/anyOf/${known.indexOf(Math.max(...known))}/`
-}
-
 /** The first thing wrong with a body or query, by field; never the value itself. */
-function invalid(error: FastifyError, request: FastifyRequest): Refusal {
-  const all = error.validation ?? []
-  const meant = error.validationContext === 'body' ? meantBy(request) : null
-  const ofMeant = ({ schemaPath }: { readonly schemaPath: string }) =>
-    meant !== null && schemaPath.startsWith(meant)
-  const first = all.find(ofMeant) ?? all[0]
+function invalid(error: FastifyError): Refusal {
+  const [first] = error.validation ?? []
   const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
   const at = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
   const code = error.validationContext === 'body' ? 'body_invalid' : 'query_invalid'
