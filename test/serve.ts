@@ -28,6 +28,13 @@ export interface Reply {
   readonly body: Record<string, unknown>
 }
 
+/** Of what is logged only a bug of the service is shown: a test may see just its 500. */
+const UNEXPECTED = {
+  write(line: string): void {
+    if (line.includes('"unexpected failure"')) process.stderr.write(line)
+  },
+}
+
 /** Start a service with these environment variables on a database of its own. */
 export async function serve(
   t: TestContext,
@@ -36,7 +43,7 @@ export async function serve(
 ): Promise<Served> {
   const database = options.database ?? (await cloneDatabase(t))
   const config = loadConfig({ LOG_LEVEL: 'silent', PORT: '0', ...BUSY, ...env })
-  const log = pino({ level: 'silent' })
+  const log = pino({ level: 'error' }, UNEXPECTED)
   const service = await startService(config, options.roles ?? ALL, log, {
     url: database,
     port: options.port ?? 0,
