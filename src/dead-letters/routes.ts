@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import { ActHeaders, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { PAGE_SIZE } from '../http/page.ts'
 import {
   Id,
   IdParams,
@@ -26,7 +27,6 @@ import { correctUnderKey, type Corrected } from './correct.ts'
 import { redriveUnderKey } from './redrive.ts'
 import { resolveUnderKey } from './resolve.ts'
 
-const LIMIT = { min: 1, max: 500, fallback: 50 }
 /** A page reads what it skips; who needs more narrows the list down. */
 const OFFSET = { min: 0, max: 10_000, fallback: 0 }
 
@@ -121,8 +121,8 @@ function listRoute(app: App, db: Db): void {
       'shards that cannot be read is left out, and the header `Missing-Shards` names them.',
     querystring: Type.Object(
       {
-        limit: IntegerText('Letters per page.', LIMIT.min, LIMIT.max, LIMIT.fallback),
-        offset: IntegerText('Letters to skip.', OFFSET.min, OFFSET.max, OFFSET.fallback),
+        limit: IntegerText('Letters per page.', PAGE_SIZE),
+        offset: IntegerText('Letters to skip.', OFFSET),
         class: Type.Optional(LetterClass),
         state: Type.Optional(LetterState),
         error: Type.Optional(
@@ -141,7 +141,7 @@ function listRoute(app: App, db: Db): void {
     response: { 200: LetterList, ...refusals(400, 503) },
   }
   app.get('/dlq', { schema }, async (request, reply) => {
-    const limit = parseInteger('limit', request.query.limit, LIMIT)
+    const limit = parseInteger('limit', request.query.limit, PAGE_SIZE)
     if (!limit.ok) return refuse(reply, limit.refusal)
     const offset = parseInteger('offset', request.query.offset, OFFSET)
     if (!offset.ok) return refuse(reply, offset.refusal)

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 
+/** The largest id that can be: a `bigint` of PostgreSQL holds no larger one. */
+export const ID_MAX = 9_223_372_036_854_775_807n
+
 /**
  * The shard of a user or payment id. An id tells its shard: id = n × shards + shard. An id that
  * cannot be, because it is below 0, has one as well, in which nobody will find it.

@@ -32,7 +32,7 @@ const LIST = {
           description: 'Only events of this type, or of all of a kind, such as `payment.*`.',
         }),
       ),
-      limit: IntegerText('Events per page.', PAGE.min, PAGE.max, PAGE.fallback),
+      limit: IntegerText('Events per page.', PAGE),
     },
     { additionalProperties: false },
   ),

@@ -3,7 +3,7 @@ import { extname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { etagOf, isKnown } from './etag.ts'
-import { page, PAGE_HEADERS } from './page.ts'
+import { page, PAGE_HEADERS } from './html-page.ts'
 import { refuse } from './problem.ts'
 
 /** Where the build leaves the console: beside `src` as well as in `dist`. */

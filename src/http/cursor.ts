@@ -1,21 +1,3 @@
-import { Type, type TProperties, type TSchema } from 'typebox'
-import { nullable } from './schemas.ts'
-
-/** Where a page continues. */
-export const Cursor = Type.Optional(
-  Type.String({ maxLength: 500, description: 'The `next_cursor` of the page before.' }),
-)
-
-/** A page of a list. */
-export function pageOf<Item extends TSchema, More extends TProperties = Record<never, never>>(
-  title: string,
-  item: Item,
-  more?: More,
-) {
-  const next = nullable('string', { description: 'Where the list goes on; null: it has ended.' })
-  return Type.Object({ data: Type.Array(item), next_cursor: next, ...more }, { title })
-}
-
 /**
  * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that
  * was made for another list or filter is refused, because continuing it would skip or repeat rows.

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { escapeHtml } from '../domain/escape-html.ts'
 import { REFUSALS } from '../domain/refusal.ts'
-import { breakable, page, PAGE_HEADERS } from './page.ts'
+import { breakable, page, PAGE_HEADERS } from './html-page.ts'
 
 /** `GET /docs/errors`: where the `type` of every problem document leads, one row per code. */
 export function errorsPage(title: string): FastifyPluginAsync {

@@ -1,10 +1,8 @@
 import { Type } from 'typebox'
 import type { JsonNumber } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'
-
-/** The largest id there can be: a bigint of PostgreSQL. */
-const ID_MAX = 9_223_372_036_854_775_807n
 
 /**
  * The member of a schema that the documentation shows in its place, where what is checked as a text
@@ -194,8 +192,15 @@ export function parseMoment(text: string | undefined): Date | null | undefined {
   return year >= 1970 && year <= 9999 ? at : undefined
 }
 
+/** What an integer of a query may be, and what it is where none is said. */
+interface Bounds {
+  readonly min: number
+  readonly max: number
+  readonly fallback: number
+}
+
 /** An integer in a query string: digits only, checked against its bounds here. */
-export function IntegerText(description: string, min: number, max: number, fallback: number) {
+export function IntegerText(description: string, { min, max, fallback }: Bounds) {
   return Type.Optional(
     Type.String({
       pattern: '^(0|[1-9][0-9]{0,8})$',
@@ -213,7 +218,7 @@ type Parsed<Value> =
 export function parseInteger(
   name: string,
   text: string | undefined,
-  bounds: { readonly min: number; readonly max: number; readonly fallback: number },
+  bounds: Bounds,
 ): Parsed<number> {
   if (text === undefined) return { ok: true, value: bounds.fallback }
   const value = Number(text)

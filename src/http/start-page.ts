@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { escapeHtml } from '../domain/escape-html.ts'
-import { page, PAGE_HEADERS } from './page.ts'
+import { page, PAGE_HEADERS } from './html-page.ts'
 
 /** What the start page and the index of the API need to know. */
 interface StartPage {

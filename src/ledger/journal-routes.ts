@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Cursor, pageOf, readCursor, writeCursor } from '../http/cursor.ts'
+import { readCursor, writeCursor } from '../http/cursor.ts'
+import { Cursor, pageOf } from '../http/page.ts'
 import { Id, IntegerText, OfCurrency, parseId, parseInteger, Time } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import type { JournalPayment } from './journal-store.ts'
@@ -11,7 +13,6 @@ import { journal } from './journal.ts'
 import { Accounts } from './routes.ts'
 
 const PAGE = { min: 1, max: 200, fallback: 50 }
-const ID_MAX = 9_223_372_036_854_775_807n
 const NAME = 'journal'
 
 const EntryBody = Type.Object(
@@ -37,7 +38,7 @@ const LIST = {
     "user's transactions show them.",
   querystring: Type.Object(
     {
-      limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
+      limit: IntegerText('Payments per page.', PAGE),
       cursor: Cursor,
     },
     { additionalProperties: false },

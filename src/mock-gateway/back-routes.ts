@@ -96,8 +96,8 @@ const LIST = {
   description: 'Oldest first, each page behind the one before.',
   querystring: Type.Object(
     {
-      after: IntegerText('How many returns lie before the page.', 0, AFTERS.max, 0),
-      limit: IntegerText('How many to list.', 1, 1_000, 100),
+      after: IntegerText('How many returns lie before the page.', AFTERS),
+      limit: IntegerText('How many to list.', LIMITS),
     },
     { additionalProperties: false },
   ),

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { escapeHtml } from '../domain/escape-html.ts'
 import { formatMoney } from '../domain/money.ts'
-import { page, PAGE_HEADERS } from '../http/page.ts'
+import { page, PAGE_HEADERS } from '../http/html-page.ts'
 import { decimalsOf } from './given-back.ts'
 import type { Order } from './orders.ts'
 

@@ -5,6 +5,7 @@ import { exponentOf } from '../domain/currency.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney, parseMoney, toWire } from '../domain/money.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { PAGE_SIZE } from '../http/page.ts'
 import { IntegerText, parseInteger } from '../http/schemas.ts'
 import { backRoutes } from './back-routes.ts'
 import { ANSWERS, BY_KEY, Charges, FaultSettings, Journal, Key, Pay, Verdict } from './bodies.ts'
@@ -54,7 +55,7 @@ export function mockGatewayRoutes(gateway: MockGateway): FastifyPluginAsync {
     void app.register(faceRoutes(gateway.stripe, STRIPE, played), { prefix: '/stripe' })
     void app.register(faceRoutes(gateway.yookassa, YOOKASSA, played), { prefix: '/yookassa' })
     app.get('/journal', { schema: JOURNAL }, (request, reply) => {
-      const limit = parseInteger('limit', request.query.limit, LIMITS)
+      const limit = parseInteger('limit', request.query.limit, PAGE_SIZE)
       const offset = parseInteger('offset', request.query.offset, OFFSETS)
       if (!limit.ok) return void refuse(reply, limit.refusal)
       if (!offset.ok) return void refuse(reply, offset.refusal)
@@ -93,7 +94,6 @@ function linksAt(prefix: string): Record<string, string> {
   return Object.fromEntries(paths.map((path) => [path, `${prefix}/${path}`]))
 }
 
-const LIMITS = { min: 1, max: 500, fallback: 50 }
 const OFFSETS = { min: 0, max: REQUESTS_MAX, fallback: 0 }
 const CHARGE_LIMITS = { min: 1, max: 1_000, fallback: 100 }
 /** As many as the schema of an integer in a query can say. */
@@ -132,8 +132,8 @@ const JOURNAL = {
   description: `Newest first. The last ${REQUESTS_MAX} are kept.`,
   querystring: Type.Object(
     {
-      limit: IntegerText('How many to list.', 1, 500, 50),
-      offset: IntegerText('How many to skip.', 0, REQUESTS_MAX, 0),
+      limit: IntegerText('How many to list.', PAGE_SIZE),
+      offset: IntegerText('How many to skip.', OFFSETS),
     },
     { additionalProperties: false },
   ),
@@ -156,8 +156,8 @@ const CHARGES = {
     'a merchant reconciles its books with. `payments verify --gateway` does.',
   querystring: Type.Object(
     {
-      after: IntegerText('How many charges lie before the page.', 0, AFTERS.max, 0),
-      limit: IntegerText('How many to list.', 1, 1_000, 100),
+      after: IntegerText('How many charges lie before the page.', AFTERS),
+      limit: IntegerText('How many to list.', CHARGE_LIMITS),
     },
     { additionalProperties: false },
   ),

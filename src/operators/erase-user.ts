@@ -1,6 +1,7 @@
 import type { Erased } from '../domain/details.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { Refusal } from '../domain/refusal.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { eraseReplies } from '../events/replies-store.ts'
 import { eraseEvents } from '../events/store.ts'
 import { erasePayments } from '../payments/details-store.ts'
@@ -19,9 +20,6 @@ type EraseAnswer =
 
 /** Who erases, and why. */
 type Eraser = Omit<Operator, 'redriveId'>
-
-/** Above every id. */
-const NEWEST = 9_223_372_036_854_775_807n
 
 const OPEN: EraseAnswer = { kind: 'refused', refusal: { code: 'payments_open' } }
 
@@ -78,7 +76,7 @@ export function eraseUnderKey(
 /** The id of the newest payment of a user, 0 without any; null: one is not final. */
 async function look(shard: Shard, userId: bigint): Promise<bigint | null> {
   let newest = 0n
-  let before = NEWEST
+  let before = ID_MAX
   // Ends: each page is below the one before.
   for (;;) {
     const page = await paymentsToErase(shard, userId, before)

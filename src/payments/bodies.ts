@@ -151,7 +151,7 @@ export const OneQuery = Type.Object(
         description: 'Ask the gateway first, which may end the payment: needs the scope `write`.',
       }),
     ),
-    wait: IntegerText('Seconds to wait for it to be final.', WAIT.min, WAIT.max, WAIT.fallback),
+    wait: IntegerText('Seconds to wait for it to be final.', WAIT),
   },
   { additionalProperties: false },
 )

@@ -6,9 +6,11 @@ import type { Exponent } from '../domain/currency.ts'
 import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { refusals, refuse, send } from '../http/problem.ts'
-import { Cursor, pageOf, readCursor, writeCursor } from '../http/cursor.ts'
+import { readCursor, writeCursor } from '../http/cursor.ts'
+import { Cursor, PAGE_SIZE, pageOf } from '../http/page.ts'
 import {
   Amount,
   BookedTypes,
@@ -158,9 +160,6 @@ export const PaymentBody = Type.Object(PaymentFields, {
     },
   ],
 })
-
-const PAGE = { min: 1, max: 500, fallback: 50 }
-const ID_MAX = 9_223_372_036_854_775_807n
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -316,7 +315,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
         type: Type.Optional(BookedTypes),
         parent_id: IdFilter('Refunds and returns of one payment.'),
         ...FILTERS,
-        limit: IntegerText('Payments per page.', PAGE.min, PAGE.max, PAGE.fallback),
+        limit: IntegerText('Payments per page.', PAGE_SIZE),
         cursor: Cursor,
       },
       { additionalProperties: false },
@@ -328,7 +327,7 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
   }
   app.get('/payments', { schema }, async (request, reply) => {
     const { user_id: userId, parent_id: parentId, status, type, cursor } = request.query
-    const limit = parseInteger('limit', request.query.limit, PAGE)
+    const limit = parseInteger('limit', request.query.limit, PAGE_SIZE)
     if (!limit.ok) return refuse(reply, limit.refusal)
     const found = readFilters(request.query)
     if (!found.ok) return refuse(reply, found.refusal)

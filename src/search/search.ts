@@ -1,6 +1,7 @@
 import { readLetter } from '../dead-letters/list.ts'
 import type { DeadLetter } from '../dead-letters/store.ts'
 import type { Sought } from '../domain/search.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { eachInTurn, whole } from '../each-shard.ts'
 import { correctedUnder } from '../payments/list-store.ts'
 import { viewPayments, type PaymentView } from '../payments/read.ts'
@@ -26,7 +27,6 @@ interface Found {
 const NAMES: readonly PaymentMatch[] = ['payment_id', 'idempotency_key', 'gateway_ref', 'reference']
 /** Payments that a search shows. */
 const SHOWN_MAX = 20
-const ID_MAX = 9_223_372_036_854_775_807n
 
 /**
  * Everything that is called so, over all shards: found by id, reference, external id, and the name

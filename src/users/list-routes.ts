@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { DETAIL_PATTERNS } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Cursor, readCursor, writeCursor } from '../http/cursor.ts'
+import { readCursor, writeCursor } from '../http/cursor.ts'
+import { Cursor, PAGE_SIZE } from '../http/page.ts'
 import {
   IntegerText,
   missingBody,
@@ -20,9 +22,6 @@ import type { UserFilter } from './view-store.ts'
 interface UserListRoutes {
   readonly page: (filter: UserFilter, before: bigint, limit: number) => Promise<PageOfUsers>
 }
-
-const PAGE = { min: 1, max: 500, fallback: 50 }
-const ID_MAX = 9_223_372_036_854_775_807n
 
 const time = (description: string) =>
   Type.Optional(Type.String({ format: 'date-time', description }))
@@ -58,7 +57,7 @@ export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncType
         ),
         from: time('Created at this time or later.'),
         to: time('Created before this time.'),
-        limit: IntegerText('Users per page.', PAGE.min, PAGE.max, PAGE.fallback),
+        limit: IntegerText('Users per page.', PAGE_SIZE),
         cursor: Cursor,
       },
       { additionalProperties: false },
@@ -68,7 +67,7 @@ export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncType
   return async (app) => {
     app.get('/users', { schema }, async (request, reply) => {
       const { external_id: externalId = null, cursor } = request.query
-      const limit = parseInteger('limit', request.query.limit, PAGE)
+      const limit = parseInteger('limit', request.query.limit, PAGE_SIZE)
       if (!limit.ok) return refuse(reply, limit.refusal)
       const span = parseSpan(request.query)
       if (!span.ok) return refuse(reply, span.refusal)

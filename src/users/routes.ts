@@ -6,10 +6,12 @@ import { parseMoney, toWire } from '../domain/money.ts'
 import type { OpeningAnswer, UserDraft } from '../domain/opening.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { sentFields, type SentFields } from '../domain/sent-fields.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { Cursor, pageOf, readCursor, writeCursor } from '../http/cursor.ts'
+import { readCursor, writeCursor } from '../http/cursor.ts'
+import { Cursor, PAGE_SIZE, pageOf } from '../http/page.ts'
 import {
   Balance,
   Id,
@@ -119,10 +121,8 @@ const Transaction = Type.Object(
   },
 )
 
-const PAGE = { min: 1, max: 500, fallback: 50 }
-
 /** Greater than every kind: the first page starts below this position. */
-const START = { paymentId: 9_223_372_036_854_775_807n, kind: '~' }
+const START = { paymentId: ID_MAX, kind: '~' }
 
 /** `POST /users`, `GET /users/{id}`, `GET /users/{id}/transactions`. */
 export function userRoutes(options: UserRoutes): FastifyPluginAsyncTypebox {
@@ -275,7 +275,7 @@ function transactionsRoute(app: App, { read, db }: UserRoutes): void {
     params: IdParams('The user id.'),
     querystring: Type.Object(
       {
-        limit: IntegerText('Entries per page.', PAGE.min, PAGE.max, PAGE.fallback),
+        limit: IntegerText('Entries per page.', PAGE_SIZE),
         cursor: Cursor,
       },
       { additionalProperties: false },
@@ -286,7 +286,7 @@ function transactionsRoute(app: App, { read, db }: UserRoutes): void {
     },
   }
   app.get('/users/:id/transactions', { schema }, async (request, reply) => {
-    const limit = parseInteger('limit', request.query.limit, PAGE)
+    const limit = parseInteger('limit', request.query.limit, PAGE_SIZE)
     if (!limit.ok) return refuse(reply, limit.refusal)
     const id = parseId(request.params.id)
     const user = id === null ? null : await read(id)

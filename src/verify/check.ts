@@ -1,16 +1,10 @@
 import { numbers } from '../domain/columns.ts'
 import { writeJson } from '../domain/json.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
 import type { AccountSums, Chunk, Finding } from './report.ts'
 import type { RuleCode, Subject } from './rules.ts'
-import {
-  ID_LAST,
-  inSnapshot,
-  walk,
-  type SnapshotScope,
-  type Seen,
-  type IdSpan,
-} from './snapshot-store.ts'
+import { inSnapshot, walk, type SnapshotScope, type Seen, type IdSpan } from './snapshot-store.ts'
 import { USERS_IN_LIST, USERS_IN_RANGE } from './users-store.ts'
 
 /** A payment has at most three entries and a claim four calls, so every step gets past some. */
@@ -119,7 +113,7 @@ function read(seen: readonly Seen[]): Chunk {
     // The statements spell subjects and rules as `rules.ts` does; a test compares them.
     const named = subject as Subject
     if (kind === 'checked') checked[named] = (checked[named] ?? 0) + Number(total)
-    if (kind === 'upto' && id !== null && id < ID_LAST) next = id
+    if (kind === 'upto' && id !== null && id < ID_MAX) next = id
     if (kind !== 'finding') continue
     for (const rule of (rules ?? '').split(',') as RuleCode[]) {
       findings.push({ rule, subject: named, id: id ?? 0n, paymentId, userId })

@@ -1,4 +1,4 @@
-import type { Grown } from '../domain/shard.ts'
+import { ID_MAX, type Grown } from '../domain/shard.ts'
 import type { Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /** A row of a checking statement. Which of the other columns are set depends on `kind`. */
@@ -20,8 +20,6 @@ export interface Seen {
 
 /** Below every id, so that a scan that begins after it also meets ids that cannot be. */
 export const ID_BEFORE_ALL = -9_223_372_036_854_775_808n
-/** What a chunk ends at when nothing is behind it. */
-export const ID_LAST = 9_223_372_036_854_775_807n
 
 /** A shard, how many there are, whose ids belong into it, and the currency of the books. */
 export interface SnapshotScope {
@@ -129,7 +127,7 @@ export async function walk(
 export function spanValues({ after, to, limit }: IdSpan, carry: Carry | null): unknown[] {
   const from = carry === null ? after : carry.id - 1n
   const sums = carry === null ? null : `{${carry.sums}}`
-  return [from, to, limit, carry?.id ?? from, carry?.cursor ?? ID_LAST, sums]
+  return [from, to, limit, carry?.id ?? from, carry?.cursor ?? ID_MAX, sums]
 }
 
 function carryOf(seen: readonly Seen[]): Carry | null {

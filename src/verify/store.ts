@@ -1,4 +1,5 @@
 import { gatewayOf, numbers } from '../domain/columns.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import {
   NOW,
   timedUnsharded,
@@ -10,7 +11,7 @@ import {
   type Unsharded,
 } from '../ports.ts'
 import { TABLES } from './report.ts'
-import { ID_LAST, inSnapshot } from './snapshot-store.ts'
+import { inSnapshot } from './snapshot-store.ts'
 
 /** Of users, payments and letters: the largest ids, or the last numbers that sequences gave. */
 interface Ids {
@@ -312,7 +313,7 @@ export async function withGatewayKeys(
 }
 
 function nextOf(upto: bigint | undefined): bigint | null {
-  return upto === undefined || upto === ID_LAST ? null : upto
+  return upto === undefined || upto === ID_MAX ? null : upto
 }
 
 /** The newest payments above an id, newest first. */

@@ -13,7 +13,8 @@ import {
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
 import { checkPayments, checkUsers, type Floor } from './check.ts'
-import { ID_BEFORE_ALL, ID_LAST, type SnapshotScope, type IdSpan } from './snapshot-store.ts'
+import { ID_BEFORE_ALL, type SnapshotScope, type IdSpan } from './snapshot-store.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import type { Server } from '../ports.ts'
 import { gatewayKeys, largestIds, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
 
@@ -138,7 +139,7 @@ async function scan(
       const from: bigint = after
       const { value: chunk, ms } = await stride(
         (limit) =>
-          check({ shard, count: shards.length, books, grown }, { after: from, to: ID_LAST, limit }),
+          check({ shard, count: shards.length, books, grown }, { after: from, to: ID_MAX, limit }),
         (one) => one?.steps ?? 1,
       )
       // Told to stop in the middle of a row.

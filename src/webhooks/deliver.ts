@@ -1,4 +1,4 @@
-import { afterCall, SILENT_MS, type Called, type DeliveryVerdict } from '../domain/delivery.ts'
+import { afterCall, type Called, type DeliveryVerdict } from '../domain/delivery.ts'
 import { messageId } from '../domain/event.ts'
 import { signedHeaders, thinBody } from '../domain/webhook.ts'
 import { beginningAt, eachInTurn, eachShard, partly, whole } from '../each-shard.ts'
@@ -6,14 +6,12 @@ import type { Clock, Db, Runner, Shard, Span, Tracer } from '../ports.ts'
 import { claimInTurn, type ShardTurns } from '../queue/shard-turns.ts'
 import { claimIn } from './claim.ts'
 import { settleDeliveries } from './deliveries-store.ts'
-import { tellDisabled } from './disabled.ts'
+import { disableGone, disableSilent } from './disable.ts'
 import type { DeliveryResult, DueDelivery } from './delivery-values.ts'
 import { tracesOfEvents } from './traces-store.ts'
 import { unseal } from './secrets.ts'
 import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './endpoint-calls-store.ts'
-import { disableEndpoint } from './store.ts'
-import { arrivedWithin, pauseEndpoint } from './subscriptions-store.ts'
-import { tellShards } from './sync.ts'
+import { pauseEndpoint } from './subscriptions-store.ts'
 
 /** What calls an endpoint; it never throws for what the endpoint does. */
 export type Send = (
@@ -346,30 +344,6 @@ async function noteEndpoints(world: DeliveryWorld, all: readonly Delivered[]): P
     // A shard that cannot be told delivers nothing either.
     partly(await eachShard(world.db.shards, (shard) => pauseEndpoint(shard, endpoint, ms)))
   }
-  for (const endpoint of gone) await disable(world, endpoint, 'gone', null)
-  for (const endpoint of failed)
-    if (await isSilent(world.db, endpoint.id)) await disable(world, endpoint, 'silent', SILENT_MS)
-}
-
-/** Whether it is known that nothing arrived at an endpoint for a day, in any shard. */
-async function isSilent(db: Db, id: bigint): Promise<boolean> {
-  const arrived = await eachShard(db.shards, (shard) => arrivedWithin(shard, id, SILENT_MS))
-  const { known, missing } = partly(arrived)
-  return missing.length === 0 && !known.includes(true)
-}
-
-/** Disable an endpoint where it was called, and tell the others. What is on its way to it waits. */
-async function disable(
-  world: DeliveryWorld,
-  called: OpenEndpoint,
-  why: 'gone' | 'silent',
-  enabledMs: number | null,
-): Promise<void> {
-  const { db } = world
-  const { id } = called
-  const endpoint = await disableEndpoint(db.global, called, why, enabledMs)
-  if (endpoint === null) return
-  world.onDisabled?.(id, why)
-  await tellDisabled(db, endpoint)
-  await tellShards(db)
+  for (const endpoint of gone) await disableGone(world, endpoint)
+  for (const endpoint of failed) await disableSilent(world, endpoint)
 }

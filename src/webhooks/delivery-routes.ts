@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { refusals, refuse } from '../http/problem.ts'
+import { PAGE_SIZE } from '../http/page.ts'
 import { IdParams, IntegerText, oneOf, parseId, parseInteger } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { messageNumber } from '../domain/event.ts'
@@ -16,7 +17,6 @@ import { deliveriesOfPayment } from './of-payment-store.ts'
 import { listEndpoints, readEndpoint } from './store.ts'
 
 const PATH = '/webhook-endpoints/:id/deliveries'
-const PAGE = { min: 1, max: 500, fallback: 50 }
 
 const LIST = {
   tags: ['Events'],
@@ -27,7 +27,7 @@ const LIST = {
   querystring: Type.Object(
     {
       state: Type.Optional(oneOf(['pending', 'delivered', 'failed'])),
-      limit: IntegerText('Deliveries.', PAGE.min, PAGE.max, PAGE.fallback),
+      limit: IntegerText('Deliveries.', PAGE_SIZE),
     },
     { additionalProperties: false },
   ),
@@ -102,7 +102,7 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
       })
     })
     app.get(PATH, { schema: LIST }, async (request, reply) => {
-      const limit = parseInteger('limit', request.query.limit, PAGE)
+      const limit = parseInteger('limit', request.query.limit, PAGE_SIZE)
       if (!limit.ok) return refuse(reply, limit.refusal)
       const id = parseId(request.params.id)
       const endpoint = id === null ? null : await readEndpoint(db.global, id)

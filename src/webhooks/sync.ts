@@ -3,7 +3,7 @@ import { wantedTypes } from '../domain/event.ts'
 import { lockWants, setWants } from '../events/store.ts'
 import { isLocked, type Clock, type Db, type Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
-import { tellUntold } from './disabled.ts'
+import { tellUntold } from './tell-disabled.ts'
 import { knownEndpoints, type Endpoint } from './store.ts'
 import {
   readSubscriptions,
