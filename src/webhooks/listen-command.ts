@@ -4,7 +4,7 @@ import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-command-o
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
 import { forwardEvents, type Heard } from './listen.ts'
-import { newSecret } from './secrets.ts'
+import { newSecret } from './seal.ts'
 import {
   byHere,
   came,
