@@ -2,8 +2,8 @@
  * Walk through the first minutes of a new user: `npm run walk`, with Chromium. Starts the service
  * as `npm start` does on a new database, opens the printed link, makes a payment, turns a fault of
  * the mock gateway on, watches what it does, turns it off, and sees why. Writes a picture of each
- * step to .data/walk, and those that docs/console.md shows to docs/console/walk. CHROMIUM_PATH names
- * the browser.
+ * step to .data/walk, and those that docs/console.md shows to docs/console/walk. CHROMIUM_PATH
+ * names the browser.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
