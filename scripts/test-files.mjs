@@ -21,7 +21,6 @@ const LONG = new Set(
     'fuzz-selftest',
     'misconfigured',
     'planted-violations',
-    'recipes',
     'sdk-proof',
     'series-week',
     'simulation',

@@ -14,9 +14,7 @@ const OPERATIONS = `
   getTimeline createUser getUser updateUser listUsers listTransactions getDeadLetter
   listDeadLetters listEvents redriveDeadLetter resolveDeadLetter correctDeadLetter
   createWebhookEndpoint listWebhookEndpoints getWebhookEndpoint updateWebhookEndpoint
-  rotateWebhookSecret testWebhookEndpoint listWebhookDeliveries listWebhookAttempts
-  retryWebhookDelivery replayWebhookEvents listWebhookReplays getWebhookReplay
-  cancelWebhookReplay`
+  rotateWebhookSecret testWebhookEndpoint listWebhookDeliveries listWebhookAttempts`
   .trim()
   .split(/\s+/)
 
@@ -29,9 +27,9 @@ const DECIMAL = '/** A decimal number such as `200` or `10.50`: money is never a
  * and read.
  */
 const FILES = [
-  ['requests.ts', /Request$|Update$|Change$|^List|^ReplayFilter$/],
+  ['requests.ts', /Request$|Update$|Change$|^List/],
   ['events.ts', /^Event|EventData$|^BrokenRule$/],
-  ['endpoints.ts', /^(Webhook|Replay|MissedEvents$)/],
+  ['endpoints.ts', /^(Webhook|RotateSecret)/],
   ['problems.ts', /^(Problem|ErrorCode|FieldError)$/],
   ['answers.ts', /./],
 ] as const

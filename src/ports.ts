@@ -25,9 +25,7 @@ export interface Statement<Row> {
   readonly sharded?: false
 }
 
-/**
- * A statement about no shard: nothing is put in front of its values, or its clock alone as `$1`.
- */
+/** A statement about no shard: before its values there is nothing, or its clock alone as `$1`. */
 export interface Unsharded<Row> extends Statement<Row> {
   readonly sharded: false
 }
@@ -143,6 +141,8 @@ export interface Db extends Places {
   readonly shards: readonly Shard[]
   /** Which shards are together on a server, in their order. */
   readonly servers: readonly Server[]
+  /** Who looks into a table on one server sees the rows of all of them. */
+  readonly oneTable?: true
   /** The currency of the books: that of every account that has none of its own. */
   readonly currency: string
   /** The shard that a user lives in, with everything that is the user's. */

@@ -83,6 +83,16 @@ const CHANGING: readonly (readonly [sql: string, wrong: RegExp | null])[] = [
     /^returning .*: timestamptz_out/,
   ],
   [
+    `insert into payment_tasks (shard, payment_id, run_at)
+     select $1::int, coalesce((select max(id) from payments where shard = $1), 0), now()`,
+    /^values of payment_tasks: a query$/,
+  ],
+  [
+    `insert into payment_tasks (shard, payment_id, run_at)
+     select $1::int, id, now() from (select max(id) as id from payments where shard = $1) newest`,
+    null,
+  ],
+  [
     `insert into payment_tasks (shard, payment_id, run_at) values ($1::int, 1, now())
      on conflict (shard, payment_id) do update set run_at = now()`,
     /^on conflict of payment_tasks: now$/,

@@ -25,18 +25,31 @@ export function refused(tree: Tree, sharded: ReadonlySet<string>, catalogue: Cat
   return [...everyNode(tree)].flatMap((query) => {
     const table = targetOf(query, catalogue)
     if (table === null || !sharded.has(table)) return []
-    const { commandType, targetList, jointree, returningList, onConflict } = query.fields
+    const { commandType, targetList, jointree, rtable, returningList, onConflict } = query.fields
     const said: string[] = []
     const say = (place: string, names: readonly string[]) =>
       said.push(...names.map((name) => `${place} of ${table}: ${name}`))
     const changed = (place: string, part: Tree | undefined) =>
       say(place, [...volatile(part), ...ofColumns(part, query, catalogue).wrong])
     if (commandType === UPDATE) changed('set', targetList)
+    if (commandType === INSERT) say('values', askedInValues(rtable))
     if (commandType !== INSERT && isNode(jointree)) changed('where', jointree.fields['quals'])
     say('returning', mutable(returningList))
     if (isNode(onConflict)) say('on conflict', mutable(conflictOf(onConflict)))
     return said
   })
+}
+
+/**
+ * Queries among the values that a SELECT gives to an INSERT: Citus takes the columns behind them
+ * for others, and writes what is not theirs, or says that it is corrupt.
+ */
+function askedInValues(rtable: Tree | undefined): string[] {
+  const given = nodesBelow(rtable)
+    .map(({ fields }) => fields['subquery'] ?? null)
+    .filter(isNode)
+  const values = given.flatMap(({ fields }) => [...everyNode(fields['targetList'])])
+  return values.some(({ kind }) => kind === 'SUBLINK') ? ['a query'] : []
 }
 
 function conflictOf({ fields }: Node): Tree {

@@ -2,15 +2,19 @@ import type { Statement } from '../ports.ts'
 import type { Driver, DriverTx } from './shard-session.ts'
 
 /** How a statement about the shards of a server names the one that it looks at. */
-const NAMED = /= (?:asked\.number|\w+\.shard)\b/g
+const NAMED = /= (?:asked\.number|\w+\.shard)\b/
+
+/** The same at every place of a text. */
+const ALL_NAMED = new RegExp(NAMED, 'g')
 
 /**
- * A driver of Citus, to which every shard is a server of its own: what goes through the shards of a
- * server names the only one by its number, as every other statement does. So Citus knows before it
- * begins where that shard is; for a shard that comes out of the statement itself it would have to
- * ask all of its nodes, which it refuses.
+ * A driver of a node of Citus, to which every shard is a server of its own: what goes through the
+ * shards of a server names the only one by its number, as every other statement does. So Citus
+ * knows before it begins where that shard is; for a shard that comes out of the statement itself it
+ * would have to ask all of its nodes, which it refuses. What names no shard and is no part of a
+ * transaction is asked of the coordinator, which alone has the tables that belong to none.
  */
-export function shardByShard(driver: Driver): Driver {
+export function shardByShard(node: Driver, coordinator: Pick<Driver, 'run'>): Driver {
   const texts = new Map<string, string>()
   const named = <Row>(statement: Statement<Row>): Statement<Row> => {
     if (statement.sharded !== false) return statement
@@ -20,9 +24,12 @@ export function shardByShard(driver: Driver): Driver {
     return { ...statement, text }
   }
   return {
-    run: (statement, values) => driver.run(named(statement), values),
+    run: (statement, values) =>
+      statement.sharded === false && !NAMED.test(statement.text)
+        ? coordinator.run(statement, values)
+        : node.run(named(statement), values),
     transaction: (work, lockMs) =>
-      driver.transaction((tx) => {
+      node.transaction((tx) => {
         const wrapped: DriverTx = {
           run: (statement, values) => tx.run(named(statement), values),
           write: (statement, values) => tx.write(named(statement), values),
@@ -35,5 +42,5 @@ export function shardByShard(driver: Driver): Driver {
 /** The range of shards comes first, behind the clock. */
 function ofOneShard({ text, clock }: Statement<unknown>): string {
   const first = clock === true ? '$2' : '$1'
-  return text.replaceAll(NAMED, `= ${first}::int`)
+  return text.replaceAll(ALL_NAMED, `= ${first}::int`)
 }

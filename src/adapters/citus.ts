@@ -78,6 +78,45 @@ const PLACES = `
   where noderole = 'primary'
   order by number`
 
+/**
+ * Statements on a node number their events there. A shard may be moved to another node, so no two
+ * of them may ever give the same number: each steps over those of all others.
+ */
+const STEP = 1_024
+
+/** On a node: whether it numbers events so. */
+const IS_NUMBERED = `
+  select count(*)::int as is
+  from pg_sequences
+  where sequencename = 'event_ids' and increment_by = ${STEP}`
+
+/** On a worker: let it do so. */
+const NUMBER = `
+  do $do$
+  begin
+    execute format(
+      'create sequence if not exists event_ids increment by ${STEP} start with %s',
+      (select groupid from pg_dist_local_group)
+    );
+  end
+  $do$`
+
+/** On the coordinator, where it is a sequence as anywhere else before. */
+const NUMBER_HERE = `
+  do $do$
+  begin
+    execute format(
+      'alter sequence event_ids increment by ${STEP} restart with %s',
+      (select (last_value / ${STEP} + 1) * ${STEP} from event_ids)
+    );
+  end
+  $do$`
+
+/** What each worker says to a text. */
+const ON_WORKERS = `
+  select nodename || ':' || nodeport as node, success, result
+  from run_command_on_workers($1)`
+
 const MOVE = `
   select citus_move_shard_placement($1::bigint, $2, $3::int, $4, $5::int, 'block_writes')`
 
@@ -88,6 +127,8 @@ export interface CitusConnection {
   /** Distribute a table by its shards, with the others; those that are stay as they are. */
   distribute(table: string, count: number): Promise<void>
   places(count: number): Promise<readonly Held[]>
+  /** Let every node number events that no other node numbers. Gives the nodes that did not. */
+  number(dryRun: boolean): Promise<readonly string[]>
   /** What would make nodes hold about as many shards. */
   uneven(count: number): Promise<readonly Move<string>[]>
   move(move: Move<string>): Promise<void>
@@ -119,6 +160,7 @@ export async function connectToCitus(url: string): Promise<CitusConnection> {
         held: rows.filter(({ node }) => node === name).map(({ number }) => number),
       }))
     },
+    number: (dryRun) => numberEvents(client, dryRun),
     async uneven(count) {
       const rows = await placesOf(count)
       const { nodes } = (await readCitus(client)) ?? { nodes: [] }
@@ -160,6 +202,27 @@ async function readCitus(client: Client): Promise<Citus | null> {
     tables,
     used: used?.used ?? false,
   }
+}
+
+async function numberEvents(client: Client, dryRun: boolean): Promise<string[]> {
+  interface Said {
+    readonly node: string
+    readonly success: boolean
+    readonly result: string
+  }
+  const ask = async (text: string) => {
+    const { rows } = await client.query<Said>(ON_WORKERS, [text])
+    const failed = rows.find(({ success }) => !success)
+    if (failed !== undefined) throw new Error(`${failed.node} says: ${failed.result}`)
+    return rows
+  }
+  const workers = (await ask(IS_NUMBERED)).filter(({ result }) => result !== '1')
+  const { rows: here } = await client.query<{ is: number }>(IS_NUMBERED)
+  if (!dryRun) {
+    if (workers.length > 0) await ask(NUMBER)
+    if (here[0]?.is === 0) await client.query(NUMBER_HERE)
+  }
+  return [...workers.map(({ node }) => node), ...(here[0]?.is === 0 ? ['the coordinator'] : [])]
 }
 
 /** A table a transaction: each takes a lock for every part of it on every node. */

@@ -2,25 +2,15 @@ import pg from 'pg'
 import type { Db, Statement } from '../ports.ts'
 import { checkConnections, type ConnectionFault } from './connection-check.ts'
 import { classify, classifyAlone, isGivenUp, isRetried } from './database-errors.ts'
-import { shardByShard } from './citus-driver.ts'
 import { countHung } from './hung-backends.ts'
 import { isWritable, primaryOf, verifyWritable } from './primary.ts'
-import {
-  apart,
-  sessions,
-  type Driver,
-  type DriverTx,
-  type SessionOptions,
-} from './shard-session.ts'
+import { sessions, type Driver, type DriverTx, type SessionOptions } from './shard-session.ts'
 import { forgetPlans, heedWarnings, runAlone, transact, type Limits } from './transactions.ts'
 
 /**
  * Limits of the connection pool; every timeout is always set, because the driver's default is none.
  */
-export interface PostgresOptions extends SessionOptions, ServerOptions {
-  /** The server is the coordinator of Citus. */
-  readonly citus?: boolean
-}
+export interface PostgresOptions extends SessionOptions, ServerOptions {}
 
 /** How one server is connected to. */
 export interface ServerOptions extends Limits {
@@ -99,9 +89,8 @@ const types = {
 export function postgres(options: PostgresOptions): PostgresDb {
   const server = postgresServer(options)
   const { check, pool, close } = server
-  const citus = options.citus === true
   return {
-    ...(citus ? apart(shardByShard(server), options) : sessions(server, options)),
+    ...sessions(server, options),
     check,
     pool,
     close,

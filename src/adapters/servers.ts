@@ -49,16 +49,18 @@ export function postgresServers(options: ServersOptions): PostgresDb {
     },
     probe: () => probeAll(home, holding),
     pool: () => all.map((server) => server.pool()).reduce(plus),
-    async close() {
-      // One that cannot be closed is told of when all others are closed.
-      const ends = await Promise.allSettled(all.map(async (server) => server.close()))
-      for (const end of ends) if (end.status === 'rejected') throw end.reason
-    },
+    close: () => closeAll(all),
   }
 }
 
+/** Close all; one that cannot be closed is told of when all others are closed. */
+export async function closeAll(servers: readonly PostgresServer[]): Promise<void> {
+  const ends = await Promise.allSettled(servers.map(async (server) => server.close()))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+}
+
 /** Which of the servers take writes. Throws what one of them said where no shard can be used. */
-async function probeAll(
+export async function probeAll(
   home: PostgresServer,
   holding: readonly PostgresServer[],
 ): Promise<'all' | 'some'> {
@@ -73,7 +75,8 @@ async function probeAll(
   return well ? 'all' : 'some'
 }
 
-function plus(one: PoolCounts, other: PoolCounts): PoolCounts {
+/** The connections of two pools. */
+export function plus(one: PoolCounts, other: PoolCounts): PoolCounts {
   return {
     total: one.total + other.total,
     idle: one.idle + other.idle,

@@ -70,13 +70,6 @@ export function sessions(driver: Driver, options: SessionOptions): Db {
   return placed({ home: driver, servers: [server], numbers: null }, options)
 }
 
-/** The same where each shard is by itself: nothing can be asked of several at once. */
-export function apart(driver: Driver, options: SessionOptions): Db {
-  const numbers = Array.from({ length: options.shards }, (_, number) => number)
-  const servers = numbers.map((number) => ({ first: number, last: number, driver }))
-  return placed({ home: driver, servers, numbers: null }, options)
-}
-
 /** The database over one server or several. */
 export function placed(placement: Placement, options: SessionOptions): Db {
   const { home, servers, numbers } = placement

@@ -84,9 +84,9 @@ export const DATABASE_SETTINGS = {
     kind: seconds(0, 86_400),
     fallback: '300',
     doc:
-      'With `SHARD_DATABASES`: how long API keys that are known are believed while the home ' +
-      'side is away. A key that is revoked meanwhile is refused after that, or when the home ' +
-      'side is back.',
+      'With `SHARD_DATABASES` or `CITUS`: how long API keys that are known are believed while ' +
+      'the home side is away. A key that is revoked meanwhile is refused after that, or when ' +
+      'the home side is back.',
   },
   databasePool: {
     name: 'DATABASE_POOL',

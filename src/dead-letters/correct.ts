@@ -7,7 +7,6 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
-  decideEach,
   watchEnded,
   newVerdict,
   refusedLetter,
@@ -22,7 +21,7 @@ import type { Operator } from '../domain/operator.ts'
 import { claimName, namesOf } from './resolve.ts'
 import { referenceHolder, take, type Taken } from './references.ts'
 import { correctedAs, relativesOf } from './relatives-store.ts'
-import type { DeadLetter } from './store.ts'
+import { readLetters, type DeadLetter } from './store.ts'
 
 /** A letter about a failed payment that the gateway executed. */
 export interface CorrectRequest {
@@ -94,10 +93,15 @@ async function correctInShard(
   by: Operator,
   requests: readonly CorrectRequest[],
 ): Promise<CorrectVerdict> {
-  return whereFree(shard, requests, async (tx, letters, lock) => {
-    const locked = await lock()
+  // Which payment and user a letter is about never changes, so this needs no lock.
+  const found = await readLetters(
+    shard,
+    requests.map(({ letterId }) => letterId),
+  )
+  return whereFree(shard, async (tx, lock) => {
+    const locked = await lock(tx, found)
     // Behind the locks: two operators book it once.
-    const userIds = [...new Set(letters.map(({ userId }) => userId))]
+    const userIds = [...new Set(found.map(({ userId }) => userId))]
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
     const [corrected, refs, known, relatives, named, left] = await Promise.all([
@@ -135,12 +139,16 @@ type Books = Locked & {
   readonly terms: ActWorld['terms']
 }
 
+/** Decide every letter in order: earlier ones use up what users have before later ones. */
 function decide(requests: readonly CorrectRequest[], books: Books): CorrectVerdict {
   const verdict: CorrectVerdict = { ...newVerdict<Corrected>(books.busy), taken: new Map() }
   const available = new Map(books.available)
-  decideEach(requests, books, verdict, (request, letter) =>
-    decideOne(request, letter, { ...books, available }, verdict),
-  )
+  for (const request of requests) {
+    const letter = books.letters.get(request.letterId)
+    if (letter === undefined || verdict.answers.has(letter.id)) continue
+    const answer = decideOne(request, letter, { ...books, available }, verdict)
+    if (answer !== null) verdict.answers.set(letter.id, answer)
+  }
   return verdict
 }
 

@@ -11,7 +11,6 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
-  decideEach,
   endUnknown,
   newVerdict,
   refusedLetter,
@@ -23,7 +22,7 @@ import {
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
-import type { DeadLetter } from './store.ts'
+import { readLetters, type DeadLetter } from './store.ts'
 
 /** An operator's word on what became of a payment. */
 interface ResolveRequest {
@@ -91,10 +90,15 @@ async function resolveInShard(
   by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<LetterVerdict<Resolved>> {
-  return whereFree(shard, requests, async (tx, letters, lock) => {
-    const locked = await lock()
+  // Which payment and user a letter is about never changes, so this needs no lock.
+  const found = await readLetters(
+    shard,
+    requests.map(({ letterId }) => letterId),
+  )
+  return whereFree(shard, async (tx, lock) => {
+    const locked = await lock(tx, found)
     // Behind the locks: a late report waits for them, or is here.
-    const late = letters.filter(({ error }) => error === CHARGED_AFTER_FAILED)
+    const late = found.filter(({ error }) => error === CHARGED_AFTER_FAILED)
     const [known, named, booked] = await Promise.all([
       knownOf(tx, openOf(locked)),
       paymentsNamed(tx, namesOf(requests, locked)),
@@ -145,9 +149,11 @@ type ResolveVerdict = LetterVerdict<Resolved> & { readonly refunds: NamedRefund[
 
 function decide(requests: readonly ResolveRequest[], books: Books): ResolveVerdict {
   const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [] }
-  decideEach(requests, books, verdict, (request, letter) =>
-    decideOne(request, letter, books, verdict),
-  )
+  for (const request of requests) {
+    const letter = books.letters.get(request.letterId)
+    if (letter === undefined || verdict.answers.has(request.letterId)) continue
+    verdict.answers.set(letter.id, decideOne(request, letter, books, verdict))
+  }
   return verdict
 }
 

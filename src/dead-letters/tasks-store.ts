@@ -1,5 +1,5 @@
 import { columns, gatewayOf, numbers } from '../domain/columns.ts'
-import { GATEWAY, type Operation } from '../domain/payment.ts'
+import type { Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** A task as an operator's act finds it. */
@@ -63,14 +63,14 @@ const REDRIVE: Statement<never> = {
   select
     $1::int, input.payment_id, input.operation, ${gatewayOf('payment.gateway')},
     clock.time + input.delay_ms * interval '1 millisecond',
-    1000 + coalesce((
-      select max(fence)
-      from payment_attempts
-      where shard = $1 and payment_id = input.payment_id
-    ), 0),
-    payment.attempts, clock.time, payment.created_at
+    1000 + coalesce(called.fence, 0), payment.attempts, clock.time, payment.created_at
   from clock, ${DELAYED.unnest('input', 3)}
   join payments payment on payment.shard = $1 and payment.id = input.payment_id
+  cross join lateral (
+    select max(fence) as fence
+    from payment_attempts
+    where shard = $1 and payment_id = input.payment_id
+  ) called
   on conflict (shard, payment_id) do update
   set
     run_at = excluded.run_at,
@@ -91,12 +91,10 @@ const INSERT_LATER: Statement<never> = {
   with ${CLOCK}, ${COUNTED}
   insert into payment_tasks (shard, payment_id, operation, gateway, run_at)
   select
-    $1::int, payment_id, operation, coalesce((
-      select gateway
-      from payments
-      where shard = $1 and id = input.payment_id
-    ), '${GATEWAY}'), clock.time + delay_ms * interval '1 millisecond'
-  from clock, ${DELAYED.unnest('input', 3)}`,
+    $1::int, input.payment_id, input.operation, ${gatewayOf('payment.gateway')},
+    clock.time + input.delay_ms * interval '1 millisecond'
+  from clock, ${DELAYED.unnest('input', 3)}
+  left join payments payment on payment.shard = $1 and payment.id = input.payment_id`,
 }
 
 /** Lock the tasks of payments; those that have left the queue are left out. */

@@ -21,9 +21,10 @@ const KEEP: Statement<never> = {
   ...timed`
   insert into idempotency_keys (shard, user_id, key, payment_id, act_id, sent, created_at)
   select
-    $1::int,
-    coalesce($3::bigint, (select user_id from payments where shard = $1 and id = $4::bigint)),
-    $5, $4::bigint, $6::bigint, $7::jsonb, ${NOW}`,
+    $1::int, coalesce(act.user_id, payment.user_id), $5, act.payment_id, $6::bigint, $7::jsonb,
+    ${NOW}
+  from (values ($3::bigint, $4::bigint)) act (user_id, payment_id)
+  left join payments payment on payment.shard = $1 and payment.id = act.payment_id`,
 }
 
 /** The act that a user's key stands for. */

@@ -90,11 +90,14 @@ async function sayWhat(connection: CitusConnection, { shards }: Config): Promise
     print(`Would distribute ${left.join(', ')}, and then spread the shards evenly.`)
     return print('Nothing was changed.')
   }
+  const unnumbered = await connection.number(true)
+  if (unnumbered.length > 0) print(`Would let ${unnumbered.join(', ')} number events.`)
   const moves = await connection.uneven(shards)
   for (const { from, to, id } of moves)
     print(`Would move the Citus shard ${id} from ${from} to ${to}.`)
   await report(connection, shards)
-  print(moves.length > 0 ? 'Nothing was changed.' : 'Nothing to do.')
+  const isDone = moves.length + unnumbered.length === 0
+  print(isDone ? 'Nothing to do.' : 'Nothing was changed.')
 }
 
 async function carryOut(connection: CitusConnection, config: Config, url: string): Promise<void> {
@@ -109,6 +112,9 @@ async function carryOut(connection: CitusConnection, config: Config, url: string
   const tables = await undistributed(connection)
   for (const table of tables) await connection.distribute(table, shards)
   if (tables.length > 0) print(`Distributed ${tables.join(', ')}.`)
+  // Before any shard is where events could not be numbered.
+  const numbered = await connection.number(false)
+  if (numbered.length > 0) print(`Events are numbered by ${numbered.join(', ')}.`)
   const moves = await connection.uneven(shards)
   for (const move of moves) {
     await connection.move(move)
@@ -118,7 +124,7 @@ async function carryOut(connection: CitusConnection, config: Config, url: string
   if (left.length > 0) throw new Error(`These tables are not distributed: ${left.join(', ')}.`)
   await noteMap(config, url)
   await report(connection, shards)
-  if (tables.length === 0 && moves.length === 0) print('Nothing to do.')
+  if (tables.length + moves.length + numbered.length === 0) print('Nothing to do.')
 }
 
 /** Written last: before that no process starts on this database. */

@@ -15,7 +15,7 @@ export function guardsOf({ config, db }: Process, roles: Roles): Guards {
   const unguarded = open || !usesDatabase(roles)
   const world = { db: db.global, clock: systemClock }
   // Where one server holds everything, a key that cannot be looked up leads nowhere.
-  const outageMs = config.shardDatabases === null ? 0 : config.keysOutageMs
+  const outageMs = config.shardDatabases === null && !config.citus ? 0 : config.keysOutageMs
   return openGuards(systemClock, {
     keys: unguarded ? null : keyChecker({ ...world, outageMs }),
     sessions: unguarded || !roles.api ? null : sessionChecker(world),

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { systemClock } from '../adapters/clock.ts'
 import { createMetrics, type Metrics } from '../adapters/metrics.ts'
+import { citusNodes } from '../adapters/citus-nodes.ts'
 import { postgres, type PostgresDb, type PostgresOptions } from '../adapters/postgres.ts'
 import { postgresServers } from '../adapters/servers.ts'
 import type { Config } from '../config/config.ts'
@@ -178,16 +179,18 @@ export function connect(
   name: string,
   onError?: (error: Error) => void,
 ): PostgresDb {
-  const { shardDatabases: servers } = config
+  const { shardDatabases: servers, citus } = config
   const growth = async (): Promise<Grown | null> => {
     const stored = await agreed(db.global, 'shards')
     return stored === null ? null : (readShards(stored)?.grown ?? null)
   }
-  const options = { ...optionsOf(config, url, name, onError), growth }
-  const db: PostgresDb =
-    servers === null
-      ? postgres(options)
-      : postgresServers({ ...options, servers, elapsedMs: systemClock.elapsedMs })
+  const { elapsedMs } = systemClock
+  const options = { ...optionsOf(config, url, name, onError), growth, elapsedMs }
+  const open = (): PostgresDb => {
+    if (citus) return citusNodes(options)
+    return servers === null ? postgres(options) : postgresServers({ ...options, servers })
+  }
+  const db = open()
   return db
 }
 
@@ -213,7 +216,6 @@ function optionsOf(
     idleTransactionTimeoutMs: config.databaseIdleTransactionTimeoutMs,
     pooler: config.databasePooler,
     prepared: config.databasePreparedStatements,
-    citus: config.citus,
     name,
     onError,
   }

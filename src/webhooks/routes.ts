@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { urlProblem, type UrlTerms } from '../domain/webhook.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
@@ -9,7 +9,6 @@ import { IdParams, parseId } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { actsOfEndpoint } from './acts-store.ts'
 import {
-  bodyOrNone,
   EndpointActBody,
   endpointActBody,
   EndpointBody,
@@ -242,6 +241,11 @@ function changeRoutes(app: App, { db, urls, findMissed }: WebhookRoutes): void {
     if (!dropped) return refuse(reply, { code: 'endpoint_not_found' })
     return reply.code(204).send(null)
   })
+}
+
+/** A request without a body asks for nothing in particular. */
+async function bodyOrNone(request: FastifyRequest): Promise<void> {
+  if (request.body === undefined) request.body = {}
 }
 
 function secretRoutes(app: App, world: WebhookRoutes): void {

@@ -42,7 +42,7 @@ export function unnamed(sql: string, sharded: ReadonlySet<string>): string[] {
 
 /** Where a number of a shard, or of shards, may stand. */
 const SESSION =
-  /^src\/(ports|each-shard|queue\/shard-turns)\.ts$|^src\/adapters\/(?:id-blocks|shard-session)\.ts$|^src\/domain\/|^(?!src\/)/
+  /^src\/(ports|each-shard|queue\/shard-turns)\.ts$|^src\/adapters\/(?:citus-places|id-blocks|shard-session)\.ts$|^src\/domain\/|^(?!src\/)/
 
 /** Bounds of a list, which are no clock. */
 const BOUNDS = 'src/payments/time-index-store.ts'
