@@ -1,3 +1,6 @@
+import { ID_MAX } from '../domain/shard.ts'
+import { parseId } from './schemas.ts'
+
 /**
  * A cursor: where a page ended, and of which list with which filters. Opaque to callers; one that
  * was made for another list or filter is refused, because continuing it would skip or repeat rows.
@@ -16,4 +19,14 @@ export function readCursor(list: string, cursor: string, length: number): string
   } catch {
     return null
   }
+}
+
+/** The id that a page of `list` lies below: above all without a cursor, null by one of another. */
+export function readBelow(list: string, cursor: string | undefined): bigint | null {
+  return cursor === undefined ? ID_MAX : parseId(readCursor(list, cursor, 1)?.[0] ?? '')
+}
+
+/** The cursor of what lies below an id of `list`; null: nothing does. */
+export function writeBelow(list: string, id: bigint | null): string | null {
+  return id === null ? null : writeCursor(list, [String(id)])
 }

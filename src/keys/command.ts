@@ -4,6 +4,7 @@ import { print, withOpen, type Opened } from '../adapters/commands.ts'
 import { newKey, SCOPES, type Scope } from '../domain/api-key.ts'
 import { printable } from '../domain/printable.ts'
 import type { Db } from '../ports.ts'
+import { keyBody } from './bodies.ts'
 import { insertKey, listKeys, revokeKey, type StoredKey } from './store.ts'
 
 type Open = () => Promise<Opened<{ readonly db: Db }>>
@@ -28,7 +29,7 @@ export function keysCommand(program: Command, open: Open): void {
         const key = newKey(randomBytes)
         const stored = await insertKey(db.global, key, options.name, scopes)
         if (stored === null) throw new Error('the key was not stored')
-        if (options.json) return print(JSON.stringify({ ...body(stored), token: key.token }))
+        if (options.json) return print(JSON.stringify({ ...keyBody(stored), token: key.token }))
         print(`${key.token}\n`)
         print(`Key ${key.id} (${scopes.join(', ')}). Keep the token: it is not shown again.`)
         print(`Use it as: -H 'Authorization: Bearer ${key.token.slice(0, 20)}…'`)
@@ -41,7 +42,7 @@ export function keysCommand(program: Command, open: Open): void {
     .action(async (options: { json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
         const all = await listKeys(db.global)
-        if (options.json) return print(JSON.stringify(all.map(body)))
+        if (options.json) return print(JSON.stringify(all.map(keyBody)))
         if (all.length === 0) print('No keys. Make one with `payments keys create --name …`.')
         for (const key of all) print(line(key))
       })
@@ -56,7 +57,7 @@ export function keysCommand(program: Command, open: Open): void {
         const key = await revokeKey(db.global, id)
         if (key === null)
           throw new Error(`There is no key ${id}. \`payments keys list\` shows them.`)
-        print(options.json ? JSON.stringify(body(key)) : line(key))
+        print(options.json ? JSON.stringify(keyBody(key)) : line(key))
       })
     })
 }
@@ -70,16 +71,6 @@ function parseScopes(text: string): Scope[] {
     )
   }
   return SCOPES.filter((scope) => given.includes(scope))
-}
-
-function body(key: StoredKey) {
-  return {
-    id: key.id,
-    name: key.name,
-    scopes: key.scopes,
-    created_at: key.createdAt.toISOString(),
-    revoked_at: key.revokedAt?.toISOString() ?? null,
-  }
 }
 
 function line(key: StoredKey): string {

@@ -2,11 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
-import { ID_MAX } from '../domain/shard.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { readCursor, writeCursor } from '../http/cursor.ts'
+import { readBelow, writeBelow } from '../http/cursor.ts'
 import { Cursor, pageOf } from '../http/page.ts'
-import { Id, IntegerText, OfCurrency, parseId, parseInteger, Time } from '../http/schemas.ts'
+import { Id, IntegerText, OfCurrency, parseInteger, Time } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import type { JournalPayment } from './journal-store.ts'
 import { journal } from './journal.ts'
@@ -53,13 +52,12 @@ export function journalRoutes(db: Db): FastifyPluginAsyncTypebox {
       const limit = parseInteger('limit', request.query.limit, PAGE)
       if (!limit.ok) return refuse(reply, limit.refusal)
       const { cursor } = request.query
-      const position = cursor === undefined ? [String(ID_MAX)] : readCursor(NAME, cursor, 1)
-      const before = parseId(position?.[0] ?? '')
+      const before = readBelow(NAME, cursor)
       if (before === null) return refuse(reply, { code: 'cursor_invalid' })
       const { payments, next } = await journal(db, before, limit.value)
       return reply.send({
         data: payments.flatMap((payment) => entriesBody(payment, db.currency)),
-        next_cursor: next === null ? null : writeCursor(NAME, [String(next)]),
+        next_cursor: writeBelow(NAME, next),
       })
     })
   }

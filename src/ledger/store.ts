@@ -77,6 +77,10 @@ const MOVE: Statement<never> = {
 /** A journal entry as it is stored. */
 export type Posting = Entry & { readonly createdAt: Date }
 
+/** What a `Posting` is read from. */
+const COLUMNS = `user_id as "userId", payment_id as "paymentId", kind, user_available as "user",
+    user_held as "held", gateway, fees, opening, losses, created_at as "createdAt"`
+
 /**
  * One page of a user's journal, newest payment first; within a payment the latest entry first. The
  * cursor is the last entry of the page before.
@@ -84,9 +88,7 @@ export type Posting = Entry & { readonly createdAt: Date }
 const PAGE: Statement<Posting> = {
   name: 'postings_page',
   text: `
-  select
-    user_id as "userId", payment_id as "paymentId", kind, user_available as "user",
-    user_held as "held", gateway, fees, opening, losses, created_at as "createdAt"
+  select ${COLUMNS}
   from postings
   where shard = $1 and user_id = $2 and (payment_id, kind) < ($3, $4)
   order by payment_id desc, kind desc
@@ -97,9 +99,7 @@ const PAGE: Statement<Posting> = {
 const OF_PAYMENT: Statement<Posting> = {
   name: 'postings_of_payment',
   text: `
-  select
-    user_id as "userId", payment_id as "paymentId", kind, user_available as "user",
-    user_held as "held", gateway, fees, opening, losses, created_at as "createdAt"
+  select ${COLUMNS}
   from postings
   where shard = $1 and user_id = $2 and payment_id = $3
   order by kind`,

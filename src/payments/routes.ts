@@ -6,10 +6,9 @@ import type { Exponent } from '../domain/currency.ts'
 import type { JsonNumber } from '../domain/json.ts'
 import { toWire } from '../domain/money.ts'
 import type { StoredStatus } from '../domain/payment.ts'
-import { ID_MAX } from '../domain/shard.ts'
 import { keyOfHeaders } from '../http/idempotency.ts'
 import { refusals, refuse, send } from '../http/problem.ts'
-import { readCursor, writeCursor } from '../http/cursor.ts'
+import { readBelow, writeBelow } from '../http/cursor.ts'
 import { Cursor, PAGE_SIZE, pageOf } from '../http/page.ts'
 import {
   Amount,
@@ -334,9 +333,8 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
     const list = `payments ${userId ?? ''} ${status ?? ''} ${type ?? ''}${found.text}${
       parentId === undefined ? '' : ` of ${parentId}`
     }`
-    const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
-    const before = position?.[0] ?? ''
-    if (parseId(before) === null) return refuse(reply, { code: 'cursor_invalid' })
+    const before = readBelow(list, cursor)
+    if (before === null) return refuse(reply, { code: 'cursor_invalid' })
 
     const filter = {
       userId: userId === undefined ? null : BigInt(userId),
@@ -345,11 +343,11 @@ function listRoute(app: App, { page }: PaymentRoutes): void {
       parentId: parentId === undefined ? null : BigInt(parentId),
       ...found.filter,
     }
-    const { views, next, missing } = await page(filter, BigInt(before), limit.value)
+    const { views, next, missing } = await page(filter, before, limit.value)
     const shown = views.filter((view) => matches(view, status))
     return reply.send({
       data: shown.map(paymentBody),
-      next_cursor: next === null ? null : writeCursor(list, [String(next)]),
+      next_cursor: writeBelow(list, next),
       ...missingBody(missing),
     })
   })

@@ -2,16 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { DETAIL_PATTERNS } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
-import { ID_MAX } from '../domain/shard.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { readCursor, writeCursor } from '../http/cursor.ts'
+import { readBelow, writeBelow } from '../http/cursor.ts'
 import { Cursor, PAGE_SIZE } from '../http/page.ts'
 import {
   IntegerText,
   missingBody,
   MissingShards,
   nullable,
-  parseId,
   parseInteger,
   parseSpan,
 } from '../http/schemas.ts'
@@ -73,13 +71,12 @@ export function userListRoutes({ page }: UserListRoutes): FastifyPluginAsyncType
       if (!span.ok) return refuse(reply, span.refusal)
       const filter = { externalId, ...span.value }
       const list = `users ${writeJson(filter)}`
-      const position = cursor === undefined ? [String(ID_MAX)] : readCursor(list, cursor, 1)
-      const before = parseId(position?.[0] ?? '')
+      const before = readBelow(list, cursor)
       if (before === null) return refuse(reply, { code: 'cursor_invalid' })
       const { users, next, missing } = await page(filter, before, limit.value)
       return reply.send({
         data: users.map(userBody),
-        next_cursor: next === null ? null : writeCursor(list, [String(next)]),
+        next_cursor: writeBelow(list, next),
         incomplete: missing.length > 0,
         ...missingBody(missing),
       })
