@@ -122,3 +122,47 @@ test('a code and a reference are taken only where they can be stored, shown and 
   ]
   for (const [given, taken] of refs) assert.equal(read(JSON.stringify(given)).gatewayRef, taken)
 })
+
+test('a payer is sent to a page over https or on this machine, and to nothing else', () => {
+  const url = 'https://bank.example/confirm/1?x=%20#y'
+  const at = '2030-01-01T01:00:00Z'
+  const action = { type: 'redirect', url, expires_at: at }
+  const expiresAt = new Date(at)
+  const taken = (given: unknown) =>
+    read(JSON.stringify({ status: 'pending', action: given })).action
+  assert.deepEqual(taken(action), { type: 'redirect', url, expiresAt })
+  for (const odd of [undefined, null, 'soon', 7, {}]) {
+    const told = taken({ ...action, expires_at: odd })
+    assert.deepEqual(told, { type: 'redirect', url, expiresAt: null }, String(odd))
+  }
+  for (const near of ['http://localhost:8000/p', 'http://127.0.0.1/p', 'http://[::1]:1/p']) {
+    assert.equal(taken({ ...action, url: near })?.url, near)
+  }
+  const urls = [
+    'http://bank.example/p',
+    'http://localhost.example/p',
+    'http://127.0.0.1.example/p',
+    'http://localhost@bank.example/p',
+    'http://bank.example/localhost',
+    'http://[::2]/p',
+    'javascript:alert(1)',
+    'data:text/html,x',
+    'ftp://bank.example/p',
+    '//bank.example/p',
+    'https://',
+    'https://bank.example/a b',
+    'https://bank.example/\n',
+    ' https://bank.example/',
+    'https://bank.example/é',
+    `https://bank.example/${'a'.repeat(2_028)}`,
+    '',
+    7,
+    null,
+    'https://user:secret@bank.example/p',
+    'https://user@bank.example/p',
+  ]
+  for (const odd of urls) assert.equal(taken({ ...action, url: odd }), null, String(odd))
+  for (const odd of [null, 'redirect', [action], { ...action, type: 'form' }, { url }, true]) {
+    assert.equal(taken(odd), null, JSON.stringify(odd))
+  }
+})

@@ -68,7 +68,9 @@ function actionOf({ action }: ReplyFields): PayerAction | null {
 
 function isPage(url: string): boolean {
   if (!/^https?:\/\/[\x21-\x7e]+$/.test(url) || !URL.canParse(url)) return false
-  const { protocol, hostname } = new URL(url)
+  const { protocol, hostname, username, password } = new URL(url)
+  // They would be handed on to the payer.
+  if (username !== '' || password !== '') return false
   return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }
 
