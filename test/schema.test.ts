@@ -217,3 +217,14 @@ test('the name of a statement is used once, and belongs to its text', async () =
     [],
   )
 })
+
+/** What means another moment in another time zone of the session: its days, and times as texts. */
+const OF_SESSION =
+  /\bdate_trunc\((?!.*, 'UTC'\))|::(?:date|timestamp|time)\b|\b(?:current_date|localtime\w*)\b|\bto_char\((?!.* at time zone 'UTC')/
+
+test('no statement means something else in another time zone of its session', async () => {
+  for (const wrong of ["date_trunc('day', x)", 'x::date', 'current_date', "to_char(x, 'DD')"]) {
+    assert.match(wrong, OF_SESSION)
+  }
+  for (const { name, text } of await statements()) assert.doesNotMatch(text, OF_SESSION, name)
+})
