@@ -14,6 +14,7 @@ import { readPayments } from '../payments/store.ts'
 import { readTraces } from '../payments/traces-store.ts'
 import { beginningAt } from '../each-shard.ts'
 import { claimInTurn, type ShardTurns } from '../queue/shard-turns.ts'
+import type { GatewayHeard } from './heard.ts'
 
 export interface ChargeWorld {
   readonly db: Db
@@ -34,6 +35,11 @@ export interface ChargeWorld {
    * Without it nothing is known of others: no.
    */
   readonly answeredSince?: (operation: Operation, ageMs: number) => boolean
+  /**
+   * What was heard of the gateway. With it "not found" proves nothing unless the gateway has been
+   * at work for the grace since the charge.
+   */
+  readonly heard?: GatewayHeard
   /** Whether payments may belong to traces, which their calls then continue. */
   readonly traced?: boolean
   /** Which shards are asked for work now; without it all of them are. */
@@ -282,17 +288,29 @@ async function make(
   const sentAt = firstSentAgeMs === null ? null : new Date(clock.now().getTime() - firstSentAgeMs)
   const request = { ...requestOf(claimed, world.db.currency), sentAt }
   const startedMs = clock.elapsedMs()
-  const stamp = <Outcome>(evidence: Evidence<Outcome>) => ({
-    ...evidence,
-    startedMs,
-    tookMs: Math.round(clock.elapsedMs() - startedMs),
-  })
-  if (kind === 'lookup') return { kind, doubtAgeMs, ...stamp(await gateway.lookup(request)) }
+  const doubtMs = unheard(world, request.kind, doubtAgeMs) ? null : doubtAgeMs
+  const stamp = <Outcome extends { readonly kind: string }>(evidence: Evidence<Outcome>) => {
+    if (WORDS.has(evidence.outcome.kind)) world.heard?.answered(request.kind, startedMs)
+    return { ...evidence, startedMs, tookMs: Math.round(clock.elapsedMs() - startedMs) }
+  }
+  if (kind === 'lookup') {
+    return { kind, doubtAgeMs: doubtMs, ...stamp(await gateway.lookup(request)) }
+  }
   if (kind === 'cancel') {
     assert(gateway.cancel !== undefined, 'only what can end a payment is asked to')
     return { kind, doubtAgeMs, ...stamp(await gateway.cancel(request)) }
   }
   return { kind, ...stamp(await gateway.execute(request)) }
+}
+
+/** What a gateway says that is at work; pages come from whoever stands in front of it. */
+const WORDS: ReadonlySet<string> = new Set(['success', 'declined', 'pending', 'not_found'])
+
+/** Whether the gateway may have stood still ever since the charge, but for less than the grace. */
+function unheard({ heard }: ChargeWorld, operation: Operation, doubtAgeMs: number | null): boolean {
+  if (heard === undefined || doubtAgeMs === null) return false
+  const agoMs = heard.agoMs(operation)
+  return agoMs === null || agoMs > doubtAgeMs
 }
 
 /** A payment as its gateway is asked about it. */

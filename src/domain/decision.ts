@@ -80,7 +80,10 @@ export type Call =
       /** `cancel`: the gateway was asked to end it. */
       readonly kind: 'lookup' | 'cancel'
       readonly outcome: LookupOutcome
-      /** How old the doubt was when the gateway was asked: whoever decides may have stood still. */
+      /**
+       * How old the doubt was when the gateway was asked: whoever decides may have stood still.
+       * Null where there was none, or where the gateway may have stood still ever since.
+       */
       readonly doubtAgeMs: number | null
     }
 

@@ -12,6 +12,7 @@ import {
   type Claim,
   type Settlement,
 } from '../charging/charge.ts'
+import { heard } from '../charging/heard.ts'
 import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { findPayment } from '../payments/read.ts'
@@ -54,6 +55,7 @@ export function chargeWorld(
     callMsMax: timeoutMs,
     random: Math.random,
     budget: retryBudget(),
+    heard: heard(systemClock, notFoundGraceMs),
     ...(tracer === null ? {} : { traced: true }),
   }
 }
@@ -89,6 +91,7 @@ export function openQuestions(
   stops: Closing,
 ): { readonly refresh: Question; readonly end: Question } {
   let kept: Settler<Settlement> | undefined
+  const worlds = new Map(gateways.map((one) => [one.config.name, chargeWorld(shared, one)]))
   const { batchSpan } = batchSpans(shared.tracer)
   stops.push(async () => {
     kept?.hurry(lastWordsMs(shared.config))
@@ -101,9 +104,8 @@ export function openQuestions(
       const payment = await findPayment(shared.db, id)
       if (payment === undefined) return
       const { gateway: name, type } = payment
-      const gateway = gateways.find(({ config }) => config.name === name)
-      if (gateway === undefined || !mayAsk({ gateway: name, operation: operationOf(type) })) return
-      const world = chargeWorld(shared, gateway)
+      const world = worlds.get(name)
+      if (world === undefined || !mayAsk({ gateway: name, operation: operationOf(type) })) return
       kept ??= openSettlements(shared, world, (settled) => countSettled(shared.metrics, settled))
       const { submit } = kept
       const ended = traceparent === undefined ? null : batchSpan?.('ask', [traceparent])

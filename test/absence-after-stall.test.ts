@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { charge, type ChargeWorld, type Claim } from '../src/charging/charge.ts'
+import { heard } from '../src/charging/heard.ts'
+import { manualClock } from './harness.ts'
+import { profileOf } from './profiles.ts'
+import { absent, GRACE_MS, paid, POLICY } from './retry-kit.ts'
+
+const TASK = {
+  paymentId: 7n,
+  fence: 4,
+  attempts: 3,
+  tries: POLICY.attemptsMax,
+  triedAgeMs: 0,
+  lookups: 1,
+  pendings: 0,
+  pendingAgeMs: null,
+  misconfiguredAgeMs: null,
+}
+const PAYMENT = {
+  id: 7n,
+  userId: 3n,
+  type: 'deposit',
+  amount: 500n,
+  commission: 10n,
+  status: 'unknown',
+  gatewayKey: 'key-7',
+  gatewayRef: null,
+  currency: null,
+}
+
+/**
+ * A gateway that stands still and has the last charge in its socket. When it goes on it answers the
+ * question that waits as well, and only then reads the charge. It executes within the grace.
+ */
+function stalled() {
+  const clock = manualClock()
+  const sentMs = clock.elapsedMs()
+  let executedMs = Infinity
+  const gateway = {
+    profile: profileOf(POLICY),
+    lookup: async () => {
+      if (executedMs === Infinity) executedMs = clock.elapsedMs() + GRACE_MS - 1
+      const outcome = clock.elapsedMs() < executedMs ? absent : paid
+      return { outcome, sent: true, httpStatus: outcome === absent ? 404 : 200 }
+    },
+    execute: () => assert.fail('its tries are used up'),
+    close: async () => undefined,
+  }
+  const world = {
+    db: { currency: 'USD' },
+    clock,
+    gateway,
+    policy: POLICY,
+    leaseMs: 60_000,
+    callMsMax: 1_000,
+    random: () => 0,
+    heard: heard(clock, GRACE_MS),
+  } as unknown as ChargeWorld
+  const ask = async (task: object = {}) => {
+    const ageMs = clock.elapsedMs() - sentMs
+    const state = { ...TASK, doubtAgeMs: ageMs, firstSentAgeMs: ageMs, ...task }
+    const claimed = { task: state, payment: PAYMENT, claimedMs: clock.elapsedMs() }
+    const whole = { ...claimed, callsUntilMs: clock.elapsedMs() + 60_000 } as unknown as Claim
+    return (await charge(world, whole)).decision
+  }
+  return { clock, ask, world }
+}
+
+test('no payment fails by a “not found” of a gateway that stood still longer than the grace', async () => {
+  const { clock, ask } = stalled()
+  clock.advance(10 * GRACE_MS)
+  assert.equal((await ask()).step, 'doubt', 'the charge may be unread')
+  clock.advance(GRACE_MS - 2)
+  assert.equal((await ask()).step, 'doubt', 'it has not been at work for the grace')
+  clock.advance(2)
+  assert.equal((await ask()).step, 'succeed')
+})
+
+test('a gateway that has been at work for the grace since a charge proves by “not found” that it was not executed', async () => {
+  const { clock, ask, world } = stalled()
+  const busy = () => world.heard?.answered('charge', clock.elapsedMs())
+  clock.advance(10)
+  // It answers others all the time, more often than is noted.
+  for (let step = 0; step < 200; step += 1) {
+    busy()
+    clock.advance(GRACE_MS / 100)
+  }
+  assert.deepEqual(await ask(), { step: 'fail', reason: 'not_executed' })
+  const later = { doubtAgeMs: GRACE_MS }
+  assert.equal((await ask(later)).step, 'doubt', 'what it answered before says nothing')
+  const other = stalled()
+  other.world.heard?.answered('payout', other.clock.elapsedMs())
+  other.clock.advance(2 * GRACE_MS)
+  assert.equal((await other.ask()).step, 'doubt', 'nor does an answer about a payout')
+})
