@@ -76,12 +76,13 @@ function parameterChanges(comparison: Comparison, { before, after }: Pair): stri
 }
 
 function bodyChanges(comparison: Comparison, { before, after }: Pair): string[] {
-  const schemaOf = (operation: Node) => {
-    const { content } = (operation['requestBody'] ?? {}) as { content?: Record<string, Node> }
-    return content?.['application/json']?.['schema'] as Node | undefined
-  }
+  const bodyOf = (operation: Node) =>
+    (operation['requestBody'] ?? {}) as { content?: Record<string, Node>; required?: boolean }
+  const schemaOf = (operation: Node) =>
+    bodyOf(operation).content?.['application/json']?.['schema'] as Node | undefined
   const [old, now] = [schemaOf(before), schemaOf(after)]
-  if (old === undefined) return now === undefined ? [] : ['has a body now']
+  // One that may be left out breaks nobody who leaves it out.
+  if (old === undefined) return bodyOf(after).required === true ? ['has a body now'] : []
   if (now === undefined) return ['takes no body any more']
   return schemaChanges(comparison, { before: old, after: now }, 'request', 'body')
 }

@@ -2,7 +2,8 @@
  * Walk through the first minutes of a new user: `npm run walk`, with Chromium. Starts the service
  * as `npm start` does on a new database, opens the printed link, makes a payment, turns a fault of
  * the mock gateway on, watches what it does, turns it off, and sees why. Writes a picture of each
- * step to .data/walk, and of two of them to docs/console/walk. CHROMIUM_PATH names the browser.
+ * step to .data/walk, and those that docs/console.md shows to docs/console/walk. CHROMIUM_PATH
+ * names the browser.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,8 +17,8 @@ import { chromium, type Page } from 'playwright-core'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FOLDER = join(ROOT, '.data/walk')
 const DOCS = join(ROOT, 'docs/console/walk')
-/** The steps that docs/console.md shows. */
-const SHOWN = new Set(['it-fails', 'it-recovered-and-says-why'])
+/** The pictures that docs/console.md shows. */
+const SHOWN = new Set(['payment-failing', 'payment-recovered'])
 /** Longer than anything here takes: then something is not there. */
 const WAIT_MS_MAX = 30_000
 const VIEWPORT = { width: 1_100, height: 720 }
@@ -52,12 +53,12 @@ async function linkOf(child: ChildProcess): Promise<string> {
 
 let steps = 0
 
-/** Look at the page as a person would: when nothing is loading any more. */
+/** Take a picture of the page, named by what it shows, when nothing is loading any more. */
 async function see(page: Page, name: string): Promise<void> {
   await page.locator('main :is(h1, h2)').first().waitFor()
   await page.locator('.loading').first().waitFor({ state: 'detached' })
   steps += 1
-  const path = join(SHOWN.has(name) ? DOCS : FOLDER, `${steps}-${name}.png`)
+  const path = SHOWN.has(name) ? join(DOCS, `${name}.png`) : join(FOLDER, `${steps}-${name}.png`)
   await page.screenshot({ path, animations: 'disabled', caret: 'hide' })
   console.log(path.slice(ROOT.length))
 }
@@ -66,35 +67,35 @@ async function walk(page: Page, link: string): Promise<void> {
   page.setDefaultTimeout(WAIT_MS_MAX)
   const to = (screen: string) => page.locator(`#side a[href='/console/${screen}']`).click()
   await page.goto(link)
-  await see(page, 'opened')
+  await see(page, 'overview-empty')
   await to('payments')
   await page.getByRole('button', { name: 'Open a user and deposit 200' }).waitFor()
-  await see(page, 'no-payments-yet')
+  await see(page, 'payments-empty')
   await page.getByRole('button', { name: 'Open a user and deposit 200' }).click()
   await page.locator('.sentence').getByText('it is final').waitFor()
-  await see(page, 'first-payment')
+  await see(page, 'payment-done')
 
   await to('gateways')
   await page.locator('.dial', { hasText: FAULT }).first().locator('input').focus()
   await page.keyboard.press('End')
   await page.locator('.dial.on', { hasText: FAULT }).first().waitFor()
-  await see(page, 'fault-turned-on')
+  await see(page, 'gateway-with-fault')
   await page.getByRole('button', { name: 'New payment' }).click()
   const dialog = page.getByRole('dialog')
   await dialog.getByLabel('Amount').fill('25')
-  await see(page, 'new-payment')
+  await see(page, 'payment-form')
   await dialog.getByRole('button').last().click()
   await page.locator('.sentence').getByText('http_5').waitFor()
-  await see(page, 'it-fails')
+  await see(page, 'payment-failing')
 
   await to('gateways')
   await page.getByRole('button', { name: 'Reset faults' }).click()
   const turned = page.locator('.dial', { hasText: FAULT }).first()
   await turned.getByText('100 %').waitFor({ state: 'detached' })
-  await see(page, 'fault-turned-off')
+  await see(page, 'gateway-without-fault')
   await page.locator('.mock .relatives a').first().click()
   await page.locator('.sentence').getByText('it is final').waitFor()
-  await see(page, 'it-recovered-and-says-why')
+  await see(page, 'payment-recovered')
   await to('')
   await see(page, 'overview')
 }

@@ -21,6 +21,7 @@ const LONG = new Set(
     'fuzz-selftest',
     'misconfigured',
     'planted-violations',
+    'recipes',
     'sdk-proof',
     'series-week',
     'simulation',

@@ -14,7 +14,9 @@ const OPERATIONS = `
   getTimeline createUser getUser updateUser listUsers listTransactions getDeadLetter
   listDeadLetters listEvents redriveDeadLetter resolveDeadLetter correctDeadLetter
   createWebhookEndpoint listWebhookEndpoints getWebhookEndpoint updateWebhookEndpoint
-  rotateWebhookSecret testWebhookEndpoint listWebhookDeliveries listWebhookAttempts`
+  rotateWebhookSecret testWebhookEndpoint listWebhookDeliveries listWebhookAttempts
+  retryWebhookDelivery replayWebhookEvents listWebhookReplays getWebhookReplay
+  cancelWebhookReplay`
   .trim()
   .split(/\s+/)
 
@@ -27,9 +29,9 @@ const DECIMAL = '/** A decimal number such as `200` or `10.50`: money is never a
  * and read.
  */
 const FILES = [
-  ['requests.ts', /Request$|Update$|Change$|^List/],
+  ['requests.ts', /Request$|Update$|Change$|^List|^ReplayFilter$/],
   ['events.ts', /^Event|EventData$|^BrokenRule$/],
-  ['endpoints.ts', /^(Webhook|RotateSecret)/],
+  ['endpoints.ts', /^(Webhook|Replay|MissedEvents$)/],
   ['problems.ts', /^(Problem|ErrorCode|FieldError)$/],
   ['answers.ts', /./],
 ] as const

@@ -56,6 +56,35 @@ for (const shards of [1, 3]) {
   })
 }
 
+test('months and days are those of UTC, whatever the time zone of the database is', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(0n)
+  const times = ['2030-01-31T23:59:59.999Z', '2030-02-01T00:00:00.000Z', '2030-02-28T12:00:00.000Z']
+  for (const [index, time] of times.entries()) {
+    await world.sql(
+      `insert into postings
+         (shard, user_id, payment_id, kind, user_available, user_held, gateway, fees, opening,
+          created_at)
+       values (0, $1, $2, 'settle', 98, 0, -100, 2, 0, $3)`,
+      [userId, index + 1, time],
+    )
+  }
+  const { pathname } = new URL(world.url)
+  for (const zone of ['Pacific/Kiritimati', 'America/Los_Angeles', 'Asia/Kathmandu']) {
+    await world.sql(`alter database ${pathname.slice(1)} set timezone = '${zone}'`)
+    const db = openDb(t, world.url)
+    const begun = async (by: 'day' | 'month') =>
+      (await accountStatement(db, userId, by)).periods.map(({ from, entries }) => {
+        return `${entries} of ${from.toISOString()}`
+      })
+    const months = ['2 of 2030-02-01T00:00:00.000Z', '2 of 2030-01-01T00:00:00.000Z']
+    assert.deepEqual(await begun('month'), months, zone)
+    const days = ['02-28', '02-01', '01-31', '01-01']
+    const each = days.map((day) => `1 of 2030-${day}T00:00:00.000Z`)
+    assert.deepEqual(await begun('day'), each, zone)
+  }
+})
+
 test('of a user with very many entries the newest payments are added up, and it says so', async (t) => {
   const world = await testWorld(t)
   const userId = await world.user(0n)

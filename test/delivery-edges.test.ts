@@ -7,7 +7,7 @@ import { overview } from '../src/overview/overview.ts'
 import { Unavailable } from '../src/ports.ts'
 import { claimDue, settleDelivered, type Delivered } from '../src/webhooks/deliver.ts'
 import { deliveryAttempts, deliverAgain, newestDeliveries } from '../src/webhooks/deliveries.ts'
-import { retryDelivery } from '../src/webhooks/deliveries-store.ts'
+import { retryDelivery } from '../src/webhooks/sent-again-store.ts'
 import { deliveriesOfPayment } from '../src/webhooks/of-payment-store.ts'
 import { dropEndpoint, editEndpoint, testEndpoint } from '../src/webhooks/endpoints.ts'
 import { disableEndpoint } from '../src/webhooks/store.ts'
@@ -165,7 +165,8 @@ test('a claim that was lost counts as a call, and a delivery that is repeated be
 
   const [delivery] = await newestDeliveries(world.db, id, null, 1)
   assert(delivery !== undefined)
-  assert.ok(await retryDelivery(world.db.of(delivery.eventId), delivery.eventId, id))
+  const which = { eventId: delivery.eventId, endpointId: id }
+  assert.ok(await retryDelivery(world.db.of(delivery.eventId), which, 1n))
   assert.deepEqual(await states(world), [{ state: 'pending', attempts: 0 }])
   assert.equal(await turn(), 1)
   world.clock.advance(5_000)
@@ -173,7 +174,7 @@ test('a claim that was lost counts as a call, and a delivery that is repeated be
   // One that is under way is not begun a second time.
   world.clock.advance(300_000)
   assert.equal((await claimDue(own, 10, () => 0)).length, 1)
-  assert.ok(!(await retryDelivery(world.db.of(delivery.eventId), delivery.eventId, id)))
+  assert.ok(!(await retryDelivery(world.db.of(delivery.eventId), which, 2n)))
 })
 
 test('nothing is sent again to an endpoint that is disabled, removed or unknown, nor what it never got', async (t) => {
@@ -186,7 +187,7 @@ test('nothing is sent again to an endpoint that is disabled, removed or unknown,
   assert(delivery !== undefined)
   const { eventId } = delivery
   const asked = { endpointId, eventId }
-  const again = (other: object = {}) => deliverAgain(world.db, { ...asked, ...other })
+  const again = (other: object = {}) => deliverAgain(world.db, { ...asked, ...other }, BY)
   const calls = async () => {
     const found = await deliveryAttempts(world.db, asked)
     return found.kind === 'calls' ? found.calls.length : found.refusal.code
@@ -203,7 +204,7 @@ test('nothing is sent again to an endpoint that is disabled, removed or unknown,
   assert.deepEqual(await states(world), [{ state: 'delivered', attempts: 1 }])
   assert.equal(await calls(), 1)
   await editEndpoint(world.db, endpointId, { state: 'enabled' }, BY)
-  assert.deepEqual(await again(), { kind: 'due' })
+  assert.deepEqual(await again(), { kind: 'due', replayed: false })
   assert.equal(await turn(), 1)
   assert.equal(await calls(), 2)
   await dropEndpoint(world.db, endpointId, BY)

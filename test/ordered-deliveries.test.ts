@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { tellEvent } from '../src/events/store.ts'
 import { claimDue } from '../src/webhooks/deliver.ts'
-import { retryDelivery } from '../src/webhooks/deliveries-store.ts'
+import { retryDelivery } from '../src/webhooks/sent-again-store.ts'
 import { editEndpoint } from '../src/webhooks/endpoints.ts'
 import type { TestWorld } from './harness.ts'
 import { BY, delivering, receiver, status, type Answer } from './webhooks-kit.ts'
@@ -134,7 +134,7 @@ test('an event that is repeated does not stay aside, and goes after the one befo
   to.received.length = 0
   const shard = world.db.of(0n)
   for (const eventId of [10_012n, 12n]) {
-    assert.ok(await retryDelivery(shard, eventId, id))
+    assert.ok(await retryDelivery(shard, { eventId, endpointId: id }, 1n))
   }
   for (let count = 0; count < 4; count += 1) await turn()
   assert.deepEqual(

@@ -6,7 +6,7 @@ import { settle } from '../src/charging/settle.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import type { LookupOutcome, PayerAction } from '../src/domain/outcome.ts'
-import { cancelPayments } from '../src/operators/cancel.ts'
+import { cancelPayments, cancelUnderKey } from '../src/operators/cancel.ts'
 import { POLICY, testWorld } from './harness.ts'
 import { JANE } from './operators.ts'
 
@@ -298,4 +298,30 @@ test('nothing is ended that its gateway does not say it has, or that is sent rig
   await endPending(own.world, own.id)
   assert.equal(own.calls.join(), 'lookup')
   assert.equal((await own.shown()).status, 'pending')
+})
+
+test('a key of a cancelation stands for canceled only once the gateway has ended the payment', async (t) => {
+  for (const [word, last] of [
+    [{ kind: 'declined', reason: 'canceled' }, 'canceled'],
+    [{ kind: 'success', gatewayRef: 'gw-9' }, 'payment_final'],
+  ] as const) {
+    const own = await asking(t)
+    await own.work()
+    own.said.cancel = SILENT
+    const end = async (id: bigint) => void (await endPending(own.world, id))
+    const cancel = async () => {
+      const asked = { id: own.id, key: 'c' }
+      const { answer } = await cancelUnderKey({ db: own.db, end }, asked, JANE)
+      return answer.kind === 'refused' ? answer.refusal.code : answer.kind
+    }
+    for (let time = 0; time < 2; time += 1) {
+      own.calls.length = 0
+      assert.equal(await cancel(), 'not_ended')
+      assert.equal(own.calls.join(), 'lookup,cancel')
+    }
+    assert.equal((await own.shown()).status, 'pending')
+    own.said.cancel = word
+    for (let time = 0; time < 2; time += 1) assert.equal(await cancel(), last)
+    assert.equal((await own.sql('select from operator_acts')).length, 1)
+  }
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { refresh } from '../src/charging/refresh.ts'
+import { endPending, refresh } from '../src/charging/refresh.ts'
 import { testWorld, LEASE_MS, type TestWorld } from './harness.ts'
 import { accepted, assertBooks, exhaust, letters, lost, server } from './operators.ts'
+import { DAY_MS, watching } from './watch-kit.ts'
 
 /** A payment that was charged and whose reply was lost: in doubt, with attempts left. */
 async function doubted(world: TestWorld): Promise<bigint> {
@@ -204,3 +205,25 @@ test('GET /payments/{id}?refresh=true answers the payment after the lookup', asy
   assert.equal((await app.inject('/payments/999?refresh=true')).statusCode, 404)
   assert.equal((await app.inject('/payments/x?refresh=true')).statusCode, 404)
 })
+
+for (const how of ['refresh', 'endPending'] as const) {
+  test(`what ends by a question out of turn is looked at later, and known by its name: ${how}`, async (t) => {
+    const world = await testWorld(t)
+    const eyes = watching(world, [DAY_MS])
+    const { profile } = world.gateway
+    Object.assign(world.gateway, { profile: { ...profile, namesByRef: true } })
+    world.gateway.script = ['lost_reply']
+    const [id = 0n] = await accepted(world, 'deposit')
+    await world.work()
+    world.clock.advance(3_000)
+
+    await { refresh, endPending }[how](world.world, id)
+
+    const { status, payment } = await world.view(id)
+    assert.equal(status, 'success')
+    const looks = (await eyes.rows()).map((row) => [row.payment_id, row.in_ms])
+    assert.deepEqual(looks, [[id, DAY_MS]])
+    const refs = await world.sql('select ref, payment_id from gateway_refs')
+    assert.deepEqual(refs, [{ ref: payment.gatewayRef, payment_id: id }])
+  })
+}

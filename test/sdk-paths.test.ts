@@ -56,6 +56,12 @@ test('an id that is a text of somebody else becomes no other path, and no query,
     attempts: (id) => webhookEndpoints.attempts(id, 'msg_1'),
     retry: (id) => webhookEndpoints.retry(id, 'msg_1'),
     attemptsOf: (id) => webhookEndpoints.attempts(1, id as unknown as string),
+    plan: (id) => webhookEndpoints.replays.plan(id),
+    start: (id) => webhookEndpoints.replays.start(id, { ...reason, snapshot: 1 }),
+    replay: (id) => webhookEndpoints.replays.get(id, 1),
+    replayOf: (id) => webhookEndpoints.replays.get(1, id),
+    replays: (id) => webhookEndpoints.replays.list(id),
+    cancelReplay: (id) => webhookEndpoints.replays.cancel(id, 1),
     retryOf: (id) => webhookEndpoints.retry(1, id as unknown as string),
   }
   for (const [name, call] of Object.entries(calls)) {

@@ -99,6 +99,45 @@ test('the SDK lists dead letters in pages, and redrives one once under a key', a
   assert.ok(closed.ok && closed.letter.closed_by === 'jane')
 })
 
+test('the SDK sees what a replay would send, starts it once, and follows and cancels it', async (t) => {
+  const service = await serve(t)
+  await turn(service, {})
+  const to = await receiver(t, status(204))
+  const { payments, users, webhookEndpoints } = connect({ url: service.url })
+  const { replays } = webhookEndpoints
+  const made = await webhookEndpoints.create({ url: to.url, types: ['payment.*'] })
+  assert.ok(made.ok)
+  const { id } = made.endpoint
+  const opened = await users.create({ balance: '10' })
+  assert.ok(opened.ok)
+  const paid = await payments.deposit({ user_id: opened.user.id, deposit: '5' })
+  assert.ok(paid.ok)
+  await until('it has arrived', () => (to.received.length > 0 ? true : null))
+  const plan = async () => {
+    const found = await replays.plan(id, { types: ['payment.succeeded'] })
+    assert.ok(found.ok && found.plan.count === 1)
+    return { snapshot: found.plan.snapshot, reason: 'The shop lost a day' }
+  }
+  const asked = await plan()
+  const begun = await replays.start(id, asked, { key: 'lost-day', actor: 'jane' })
+  const again = await replays.start(id, asked, { key: 'lost-day', actor: 'jane' })
+  assert.ok(begun.ok && again.ok)
+  assert.deepEqual([begun.replayed, again.replayed], [false, true])
+  assert.equal(begun.replay.id, asked.snapshot)
+  const ended = await until('it has ended', async () => {
+    const now = await replays.get(id, begun.replay.id)
+    return now.ok && now.replay.delivered === 1 ? now.replay : null
+  })
+  assert.deepEqual([ended.state, ended.started_by, ended.reason], ['done', 'jane', asked.reason])
+  const over = await replays.cancel(id, begun.replay.id, { actor: 'jane' })
+  assert.ok(!over.ok && over.problem.code === 'replay_not_running')
+  await plan()
+  const listed = await replays.list(id)
+  assert.deepEqual(listed.ok && listed.replays.data.map((one) => one.id), [asked.snapshot])
+  const none = await replays.get(id, 999)
+  assert.ok(!none.ok && none.problem.code === 'replay_not_found')
+})
+
 test('the SDK makes an endpoint once, tells what it is told, and looks after its deliveries', async (t) => {
   const service = await serve(t)
   await turn(service, {})
@@ -127,7 +166,11 @@ test('the SDK makes an endpoint once, tells what it is told, and looks after its
   const message = to.received.find((one) => one.id === event)
   const heard = await webhooks.verify(message?.body ?? '', message?.headers ?? {}, secret ?? '')
   assert.ok(heard.type === 'payment.succeeded' && heard.data.amount === '5')
-  assert.ok((await webhookEndpoints.retry(id, event)).ok)
+  const lost = { key: 'lost', actor: 'jane', reason: 'The shop lost it' }
+  const retried = await webhookEndpoints.retry(id, event, lost)
+  assert.deepEqual(retried, { ok: true, retried: null, replayed: false })
+  const repeated = await webhookEndpoints.retry(id, event, lost)
+  assert.deepEqual(repeated, { ...retried, replayed: true })
 
   const off = await webhookEndpoints.update(id, { state: 'disabled', rate_per_second: 3 })
   assert.ok(off.ok && off.endpoint.disabled_reason === 'operator')

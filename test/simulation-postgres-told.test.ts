@@ -35,7 +35,7 @@ const DUMPS = {
     select
       shard, event_id as "eventId", endpoint_id as "endpointId", payment_id as "paymentId",
       position, state, ${ms('run_at')} as "runAt", fence, attempts, leased,
-      ${ms('ended_at')} as "endedAt", replay_id as "replayId",
+      ${ms('ended_at')} as "endedAt", replay_id as "replayId", retry_id as "retryId",
       set_aside as "setAside"
     from deliveries`,
   calls: `

@@ -244,6 +244,26 @@ test('a file of results that has to be left again is replaced, and stays where n
   assert.deepEqual(readdirSync(folder), [])
 })
 
+test('a file of results stays where one of them is written and the other cannot be kept', async (t) => {
+  const { world, users, folder, path, statuses } = await leftBehind(t)
+  const settlements = settling(t, processWith(join(path, 'none')).own, world.world)
+  await world.db.of(0n).transaction(async (tx) => {
+    await tx.run(raw(`select from users where id = ${users[1]} for update`), [])
+    settleLeftovers(processWith(folder).own, settlements)
+    await until('one is written', async () => (await statuses())[0] === 'success')
+    await until('one waits', () => settlements.aside() === 1)
+    settlements.hurry(0)
+    await settlements.idle()
+  })
+  assert.deepEqual(unsettledIn(folder).files(), [path])
+
+  const later = settling(t, processWith(folder).own, world.world)
+  settleLeftovers(processWith(folder).own, later)
+  await later.idle()
+  assert.deepEqual(await statuses(), ['success', 'success'])
+  assert.deepEqual(readdirSync(folder), [])
+})
+
 test('a file of results that cannot be removed is told, and ends no process', async (t) => {
   const { world, folder, path, statuses } = await leftBehind(t)
   const next = processWith(folder)

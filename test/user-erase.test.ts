@@ -3,8 +3,10 @@ import { test, type TestContext } from 'node:test'
 import pg from 'pg'
 import { eraseUser } from '../src/operators/erase-user.ts'
 import { redrive } from '../src/dead-letters/redrive.ts'
+import { sentFields } from '../src/domain/sent-fields.ts'
 import { CommitUnknown } from '../src/ports.ts'
 import { withShards } from '../src/each-shard.ts'
+import { openUsers } from '../src/users/open.ts'
 import { books, testWorld } from './harness.ts'
 import { JANE, openLetter, someoneWaits } from './operators.ts'
 import { serve } from './serve.ts'
@@ -158,6 +160,41 @@ test('an erasure breaks no idempotency: a retry of what was said makes nothing t
     'select (select count(*) from users) as users, (select count(*) from payments) as payments',
   )
   assert.deepEqual(row, { users: 1n, payments: 2n })
+})
+
+test('no text of a user comes back with a repeated opening that an erasure came in between of', async (t) => {
+  const world = await testWorld(t, { shards: 4 })
+  const texts = { externalId: 'CANARY-id', metadata: { mail: 'CANARY-mail' } }
+  const said = { external_id: texts.externalId, metadata: texts.metadata }
+  for (const key of ['a', 'b', 'c', 'd', 'e']) {
+    const asked = { balance: 1_000n, key: { apiKey: '', key }, texts, sent: sentFields(said) }
+    const [first] = await openUsers(world.db, [asked])
+    assert.ok(first?.kind === 'opened', key)
+    let erased = false
+    // The key is known to be that of the user, and what is said about it not read yet.
+    const slow = withShards(world.db, (shard) => ({
+      ...shard,
+      transaction: (work, lockMs) =>
+        shard.transaction(
+          (tx) =>
+            work({
+              ...tx,
+              async run(statement, values) {
+                const rows = await tx.run(statement, values)
+                if (statement.name !== 'user_keys_read' || erased) return rows
+                erased = true
+                assert.equal((await eraseUser(world.db, first.userId, BY)).kind, 'erased')
+                return rows
+              },
+            }),
+          lockMs,
+        ),
+    }))
+    const [again] = await openUsers(slow, [asked])
+    assert.deepEqual(again, { ...first, replayed: true })
+    assert.ok(erased)
+    assert.doesNotMatch(await everything(world), /CANARY/, key)
+  }
 })
 
 test('what was erased is free again: the external id and the references', async (t) => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { feed } from '../src/events/feed.ts'
+import { databaseGauges } from '../src/metrics/database-gauges.ts'
 import { editEndpoint } from '../src/webhooks/endpoints.ts'
 import { newestDeliveries } from '../src/webhooks/deliveries.ts'
 import { deliveriesOfPayment } from '../src/webhooks/of-payment-store.ts'
@@ -63,6 +65,27 @@ test('any change of an endpoint ends its pause, and what waited is sent', async 
   assert.deepEqual([...(await pausesOf(world.db))], [])
   await turn()
   assert.equal(to.received.length, 2)
+})
+
+test('a delivery is late from the end of a pause that its endpoint asked for, and no sooner', async (t) => {
+  const { world, turn, endpoint } = await delivering(t, 2)
+  const { clock, db } = world
+  const to = await receiver(t, status(503, { 'retry-after': '3600' }), status(200))
+  await endpoint(to.url)
+  const late = async () => (await databaseGauges(db)()).webhookOldestDueSeconds
+  await succeed(world)
+  await turn()
+  await succeed(world)
+  await feed(db)
+  for (const [laterMs, seconds] of [
+    [1_000, 0],
+    [3_598_000, 0],
+    [1_000, 0],
+    [7_000, 7],
+  ] as const) {
+    clock.advance(laterMs)
+    assert.equal(await late(), seconds, `after ${laterMs} ms more`)
+  }
 })
 
 test('the API shows until when an endpoint has asked not to be called', async (t) => {

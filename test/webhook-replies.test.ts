@@ -3,8 +3,10 @@ import { test } from 'node:test'
 import { publicAddresses } from '../src/adapters/public-address.ts'
 import { webhookSender } from '../src/adapters/webhook-sender.ts'
 import { afterCall } from '../src/domain/delivery.ts'
+import { deliveryAttempts, newestDeliveries } from '../src/webhooks/deliveries.ts'
 import { manualClock } from './harness.ts'
 import { peer } from './misbehaving-peer.ts'
+import { delivering, receiver, succeed, type Answer } from './webhooks-kit.ts'
 
 const HTTP = 'HTTP/1.1'
 const OK = `${HTTP} 200 OK\r\ncontent-length: 0\r\n\r\n`
@@ -33,6 +35,33 @@ test('what an endpoint replies is read as it is meant, and told by its own reaso
     const { url } = await peer(t, (socket) => socket.end(reply))
     const told = await sender.send({ url, headers: {}, body: '{}' })
     assert.deepEqual([told.status, told.reason], [status, reason], reply)
+  }
+})
+
+test('what an endpoint replies is kept, whatever bytes it has', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const replies = [
+    [Buffer.from('a\0b\0'), 'a\ufffdb\ufffd'],
+    [Buffer.from([0x61, 0xff, 0xc3]), 'a\ufffd\ufffd'],
+    // Half a character where it is cut.
+    [Buffer.from('ä'.repeat(600)), 'ä'.repeat(512)],
+    [Buffer.concat([Buffer.from('a'), Buffer.from('ä'.repeat(600))]), `a${'ä'.repeat(511)}\ufffd`],
+    [Buffer.from('\u001b[31m\r\n'), '\u001b[31m\r\n'],
+    [Buffer.alloc(0), null],
+  ] as const
+  const answers = replies.map(
+    ([bytes]): Answer =>
+      (response) =>
+        void response.end(bytes),
+  )
+  const { id } = await endpoint((await receiver(t, ...answers)).url)
+  for (const [, kept] of replies) {
+    await succeed(world)
+    assert.equal(await turn(), 1)
+    const [newest] = await newestDeliveries(world.db, id, null, 1)
+    assert.equal(newest?.state, 'delivered')
+    const calls = await deliveryAttempts(world.db, { endpointId: id, eventId: newest.eventId })
+    assert.deepEqual(calls.kind === 'calls' ? calls.calls.map(({ reply }) => reply) : calls, [kept])
   }
 })
 

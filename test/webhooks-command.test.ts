@@ -193,3 +193,20 @@ test('who listens may only look, as JSON, under a secret of its own', async (t) 
   const fact = { payment_id: 1, sequence: 1, status: 200, reason: null }
   assert.deepEqual(rest, { event_id: one.id, type: 'payment.succeeded', ...fact })
 })
+
+test('who listens is told that somebody else removed or disabled the subscription, and it ends with 1', async (t) => {
+  for (const [act, word] of [
+    ['delete', 'removed'],
+    ['disable', 'disabled'],
+  ] as const) {
+    const { world } = await delivering(t)
+    const { output, ended } = await start(t, ['webhooks', 'listen'], { DATABASE_URL: world.url })
+    await until('it listens', () => output()[0].includes('\n'))
+    assert.equal((await commandsOn(t, world.url).webhooks(act, '1')).code, 0)
+    const { code, stderr } = await ended
+    assert.equal(code, 1)
+    assert.match(stderr, new RegExp(`subscription of this command was ${word} by somebody else`))
+    const left = await world.sql<object>(`select from webhook_endpoints where state <> 'removed'`)
+    assert.equal(left.length, 0)
+  }
+})

@@ -7,6 +7,7 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
+  decideEach,
   watchEnded,
   newVerdict,
   refusedLetter,
@@ -21,7 +22,7 @@ import type { Operator } from '../domain/operator.ts'
 import { claimName, namesOf } from './resolve.ts'
 import { referenceHolder, take, type Taken } from './references.ts'
 import { correctedAs, relativesOf } from './relatives-store.ts'
-import { readLetters, type DeadLetter } from './store.ts'
+import type { DeadLetter } from './store.ts'
 
 /** A letter about a failed payment that the gateway executed. */
 export interface CorrectRequest {
@@ -93,15 +94,10 @@ async function correctInShard(
   by: Operator,
   requests: readonly CorrectRequest[],
 ): Promise<CorrectVerdict> {
-  // Which payment and user a letter is about never changes, so this needs no lock.
-  const found = await readLetters(
-    shard,
-    requests.map(({ letterId }) => letterId),
-  )
-  return whereFree(shard, async (tx, lock) => {
-    const locked = await lock(tx, found)
+  return whereFree(shard, requests, async (tx, letters, lock) => {
+    const locked = await lock()
     // Behind the locks: two operators book it once.
-    const userIds = [...new Set(found.map(({ userId }) => userId))]
+    const userIds = [...new Set(letters.map(({ userId }) => userId))]
     const paymentIds = [...locked.payments.keys()]
     const words = requests.some(({ gatewayRef }) => gatewayRef !== null)
     const [corrected, refs, known, relatives, named, left] = await Promise.all([
@@ -139,16 +135,12 @@ type Books = Locked & {
   readonly terms: ActWorld['terms']
 }
 
-/** Decide every letter in order: earlier ones use up what users have before later ones. */
 function decide(requests: readonly CorrectRequest[], books: Books): CorrectVerdict {
   const verdict: CorrectVerdict = { ...newVerdict<Corrected>(books.busy), taken: new Map() }
   const available = new Map(books.available)
-  for (const request of requests) {
-    const letter = books.letters.get(request.letterId)
-    if (letter === undefined || verdict.answers.has(letter.id)) continue
-    const answer = decideOne(request, letter, { ...books, available }, verdict)
-    if (answer !== null) verdict.answers.set(letter.id, answer)
-  }
+  decideEach(requests, books, verdict, (request, letter) =>
+    decideOne(request, letter, { ...books, available }, verdict),
+  )
   return verdict
 }
 

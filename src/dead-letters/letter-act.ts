@@ -16,7 +16,7 @@ import { underKey, type About } from '../operators/under-key.ts'
 import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { Locked } from './lock.ts'
-import { endLetters, readLetters } from './store.ts'
+import { endLetters, readLetters, type DeadLetter } from './store.ts'
 
 export interface ActWorld extends FeePolicies {
   readonly db: Db
@@ -151,6 +151,24 @@ export function actUnderKey<Answer>(
 function aboutLetter(id: bigint): About {
   const userIn = async (shard: Runner) => (await readLetters(shard, [id]))[0]?.userId ?? null
   return { kind: 'letter', id, userIn }
+}
+
+/**
+ * Decide every letter in order, each once: what earlier ones use up, later ones do not have. Null:
+ * the letter is about nothing that there is.
+ */
+export function decideEach<Request extends { readonly letterId: bigint }, Answer>(
+  requests: readonly Request[],
+  { letters }: Pick<Locked, 'letters'>,
+  { answers }: Pick<LetterVerdict<Answer>, 'answers'>,
+  decideOne: (request: Request, letter: DeadLetter) => Answer | Refused | null,
+): void {
+  for (const request of requests) {
+    const letter = letters.get(request.letterId)
+    if (letter === undefined || answers.has(letter.id)) continue
+    const answer = decideOne(request, letter)
+    if (answer !== null) answers.set(letter.id, answer)
+  }
 }
 
 /** Write what ends: payments with their entries and tasks, and letters; and who did it. */

@@ -8,7 +8,7 @@ import { isLocked, type Shard, type Tx } from '../ports.ts'
 import { lockFreeTasks, lockTasks, type LockedTask } from './tasks-store.ts'
 import { readTasks } from '../queue/store.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'
-import { lockFreeLetters, lockLetters, type DeadLetter } from './store.ts'
+import { lockFreeLetters, lockLetters, readLetters, type DeadLetter } from './store.ts'
 
 /** Letters and all that an act on them depends on, as they stay until the transaction ends. */
 export interface Locked {
@@ -24,8 +24,8 @@ export interface Locked {
   readonly busy: ReadonlySet<bigint>
 }
 
-/** How an act locks what it depends on. */
-type LockFor = (tx: Tx, found: readonly DeadLetter[]) => Promise<Locked>
+/** An act on letters, as they were before anything is locked; `lock` locks what it depends on. */
+type Act<T> = (tx: Tx, letters: readonly DeadLetter[], lock: () => Promise<Locked>) => Promise<T>
 
 /**
  * How long an operator's act waits for locks, in milliseconds, before it leaves out who is locked.
@@ -38,13 +38,19 @@ const LOCK_MS = 500
  */
 export async function whereFree<T>(
   shard: Shard,
-  act: (tx: Tx, lock: LockFor) => Promise<T>,
+  requests: readonly { readonly letterId: bigint }[],
+  act: Act<T>,
 ): Promise<T> {
+  const ids = requests.map(({ letterId }) => letterId)
+  // Which payment and user a letter is about never changes, so this needs no lock.
+  const letters = await readLetters(shard, ids)
+  const actBehind = (lock: typeof lockFor) =>
+    shard.transaction((tx) => act(tx, letters, () => lock(tx, letters)), LOCK_MS)
   try {
-    return await shard.transaction((tx) => act(tx, lockFor), LOCK_MS)
+    return await actBehind(lockFor)
   } catch (error) {
     if (!isLocked(error)) throw error
-    return await shard.transaction((tx) => act(tx, lockFreeFor), LOCK_MS)
+    return await actBehind(lockFreeFor)
   }
 }
 
@@ -57,8 +63,8 @@ const NONE: ReadonlySet<bigint> = new Set()
  * operators meet at the user's lock. The letters and payments are read behind those locks, each by
  * a statement of its own, so they are what the locks' last holders left.
  */
-async function lockFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked> {
-  const { paymentIds, userIds, ids } = idsOf(found)
+async function lockFor(tx: Tx, about: readonly DeadLetter[]): Promise<Locked> {
+  const { paymentIds, userIds, ids } = idsOf(about)
   const [tasks, users, letters, payments] = await Promise.all([
     lockTasks(tx, paymentIds),
     lockUsers(tx, userIds),
@@ -76,8 +82,8 @@ async function lockFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked> {
 }
 
 /** The same without waiting for anybody: what depends on somebody else's lock is `busy`. */
-async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked> {
-  const { paymentIds, userIds, ids } = idsOf(found)
+async function lockFreeFor(tx: Tx, about: readonly DeadLetter[]): Promise<Locked> {
+  const { paymentIds, userIds, ids } = idsOf(about)
   const [tasks, users, letters, all, payments] = await Promise.all([
     lockFreeTasks(tx, paymentIds),
     lockFreeUsers(tx, userIds),
@@ -87,7 +93,7 @@ async function lockFreeFor(tx: Tx, found: readonly DeadLetter[]): Promise<Locked
   ])
   const available = new Map(users.map((user) => [user.id, user.available]))
   const locked = new Map(letters.map((letter) => [letter.id, letter]))
-  const busy = found.filter(({ id, paymentId, userId }) => {
+  const busy = about.filter(({ id, paymentId, userId }) => {
     const task = tasks.has(paymentId) || !all.has(paymentId)
     return !task || !available.has(userId) || !locked.has(id)
   })
@@ -114,10 +120,10 @@ async function parentsOf(
   return new Map(parents.map((parent) => [parent.id, parent]))
 }
 
-function idsOf(found: readonly DeadLetter[]) {
+function idsOf(about: readonly DeadLetter[]) {
   return {
-    paymentIds: [...new Set(found.map((letter) => letter.paymentId))],
-    userIds: [...new Set(found.map((letter) => letter.userId))],
-    ids: found.map((letter) => letter.id),
+    paymentIds: [...new Set(about.map((letter) => letter.paymentId))],
+    userIds: [...new Set(about.map((letter) => letter.userId))],
+    ids: about.map((letter) => letter.id),
   }
 }

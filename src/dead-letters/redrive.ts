@@ -18,6 +18,7 @@ import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import {
   actOnEach,
   actUnderKey,
+  decideEach,
   endUnknown,
   newVerdict,
   refusedLetter,
@@ -31,7 +32,7 @@ import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
 import { againstLetter, readFacts, type Facts } from './redrivable.ts'
 import { referenceTaken, take, type Taken } from './references.ts'
-import { readLetters, type DeadLetter } from './store.ts'
+import type { DeadLetter } from './store.ts'
 import { insertTasksLater, redriveTasks, type Delayed } from './tasks-store.ts'
 
 /** A letter to redrive, and how long its task is to wait, in milliseconds. */
@@ -129,14 +130,9 @@ async function redriveInShard(
   by: Operator,
   requests: readonly RedriveRequest[],
 ): Promise<RedriveVerdict> {
-  // Which payment and user a letter is about never changes, so this needs no lock.
-  const found = await readLetters(
-    shard,
-    requests.map(({ letterId }) => letterId),
-  )
-  const failed = found.filter((letter) => letter.class === 'failed' && letter.state === 'open')
-  return whereFree(shard, async (tx, lock) => {
-    const [locked, ids] = await Promise.all([lock(tx, found), tx.ids('payment_ids', failed.length)])
+  return whereFree(shard, requests, async (tx, letters, lock) => {
+    const failed = letters.filter((letter) => letter.class === 'failed' && letter.state === 'open')
+    const [locked, ids] = await Promise.all([lock(), tx.ids('payment_ids', failed.length)])
     // Behind the locks: a late report waits for them, or is here.
     const facts = await readFacts(tx, locked.payments.values())
     const { redriveId } = by
@@ -173,7 +169,6 @@ interface Books extends Facts {
   readonly verdict: RedriveVerdict
 }
 
-/** Decide every letter in order: earlier ones spend before later ones. */
 function decide(
   requests: readonly RedriveRequest[],
   books: Omit<Books, 'available' | 'parents' | 'verdict'>,
@@ -187,12 +182,9 @@ function decide(
   }
   const available = new Map(locked.available)
   const parents = new Map(locked.parents)
-  for (const request of requests) {
-    const letter = locked.letters.get(request.letterId)
-    if (letter === undefined || verdict.answers.has(request.letterId)) continue
-    const answer = decideOne(request, letter, { ...books, available, parents, verdict })
-    verdict.answers.set(letter.id, answer)
-  }
+  decideEach(requests, locked, verdict, (request, letter) =>
+    decideOne(request, letter, { ...books, available, parents, verdict }),
+  )
   return verdict
 }
 

@@ -11,6 +11,7 @@ import type { Shard } from '../ports.ts'
 import {
   actOnEach,
   actUnderKey,
+  decideEach,
   endUnknown,
   newVerdict,
   refusedLetter,
@@ -22,7 +23,7 @@ import {
 import { knownOf } from './evidence-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
-import { readLetters, type DeadLetter } from './store.ts'
+import type { DeadLetter } from './store.ts'
 
 /** An operator's word on what became of a payment. */
 interface ResolveRequest {
@@ -90,15 +91,10 @@ async function resolveInShard(
   by: Operator,
   requests: readonly ResolveRequest[],
 ): Promise<LetterVerdict<Resolved>> {
-  // Which payment and user a letter is about never changes, so this needs no lock.
-  const found = await readLetters(
-    shard,
-    requests.map(({ letterId }) => letterId),
-  )
-  return whereFree(shard, async (tx, lock) => {
-    const locked = await lock(tx, found)
+  return whereFree(shard, requests, async (tx, letters, lock) => {
+    const locked = await lock()
     // Behind the locks: a late report waits for them, or is here.
-    const late = found.filter(({ error }) => error === CHARGED_AFTER_FAILED)
+    const late = letters.filter(({ error }) => error === CHARGED_AFTER_FAILED)
     const [known, named, booked] = await Promise.all([
       knownOf(tx, openOf(locked)),
       paymentsNamed(tx, namesOf(requests, locked)),
@@ -149,11 +145,9 @@ type ResolveVerdict = LetterVerdict<Resolved> & { readonly refunds: NamedRefund[
 
 function decide(requests: readonly ResolveRequest[], books: Books): ResolveVerdict {
   const verdict: ResolveVerdict = { ...newVerdict<Resolved>(books.busy), refunds: [] }
-  for (const request of requests) {
-    const letter = books.letters.get(request.letterId)
-    if (letter === undefined || verdict.answers.has(request.letterId)) continue
-    verdict.answers.set(letter.id, decideOne(request, letter, books, verdict))
-  }
+  decideEach(requests, books, verdict, (request, letter) =>
+    decideOne(request, letter, books, verdict),
+  )
   return verdict
 }
 

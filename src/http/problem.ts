@@ -70,12 +70,45 @@ export function send(reply: FastifyReply, { status, headers, body }: HttpAnswer)
   return reply.code(status).send(body)
 }
 
-/** The answer to a status: its name as a component, what it says, a code to show, its headers. */
-interface Shared {
-  readonly name: string
-  readonly description: string
-  readonly example: Refusal
-  readonly headers?: Readonly<Record<string, object>>
+/** The answer to a status: its name as a component, what it says, one to show, its headers. */
+type Shared = readonly [
+  name: string,
+  description: string,
+  example: Refusal,
+  headers?: Readonly<Record<string, object>>,
+]
+
+const UNREADABLE: Refusal = {
+  code: 'body_invalid',
+  errors: [{ field: 'user_id', code: 'missing' }],
+}
+
+const REUSED: Refusal = {
+  code: 'idempotency_key_reuse',
+  errors: [{ field: 'amount', code: 'differs' }],
+  paymentId: 1n,
+}
+
+const UNFUNDED: Refusal = {
+  code: 'insufficient_funds',
+  paymentId: 3n,
+  required: 10_199_898n,
+  exponent: 2,
+}
+
+const REPLAYED = {
+  'Idempotent-Replayed': {
+    description: 'The refusal is the one of an earlier request with this key.',
+    schema: { type: 'string', enum: ['true'] },
+  },
+}
+
+const AUTHENTICATE = {
+  'WWW-Authenticate': {
+    description: 'How to send a key.',
+    required: true,
+    schema: { type: 'string', examples: ['Bearer realm="payments"'] },
+  },
 }
 
 const RETRY_AFTER = {
@@ -86,91 +119,30 @@ const RETRY_AFTER = {
   },
 }
 
+const FUNDS = 'The balance does not cover the amount and its commission.'
+const SCOPE = 'The API key lacks the scope, or a page of another site asks.'
+const RATE = 'Too many requests from this key or address; wait for `Retry-After` seconds.'
+const LARGE = 'The headers, or the whole of the address, are larger than is read.'
+const AGAIN = 'Try the same request again after `Retry-After` seconds.'
+
 const SHARED: Readonly<Record<number, Shared>> = {
-  400: {
-    name: 'BadRequest',
-    description: 'The request cannot be read.',
-    example: { code: 'body_invalid', errors: [{ field: 'user_id', code: 'missing' }] },
-  },
-  401: {
-    name: 'Unauthorized',
-    description: 'No valid API key.',
-    example: { code: 'unauthorized' },
-    headers: {
-      'WWW-Authenticate': {
-        description: 'How to send a key.',
-        required: true,
-        schema: { type: 'string', examples: ['Bearer realm="payments"'] },
-      },
-    },
-  },
-  402: {
-    name: 'InsufficientFunds',
-    description: 'The balance does not cover the amount and its commission.',
-    example: { code: 'insufficient_funds', paymentId: 3n, required: 10_199_898n, exponent: 2 },
-    headers: {
-      'Idempotent-Replayed': {
-        description: 'The refusal is the one of an earlier request with this key.',
-        schema: { type: 'string', enum: ['true'] },
-      },
-    },
-  },
-  403: {
-    name: 'Forbidden',
-    description: 'The API key lacks the scope, or a page of another site asks.',
-    example: { code: 'forbidden' },
-  },
-  404: {
-    name: 'NotFound',
-    description: 'There is nothing with this id.',
-    example: { code: 'payment_not_found' },
-  },
-  409: {
-    name: 'Conflict',
-    description: 'The state does not allow it.',
-    example: { code: 'letter_not_open' },
-  },
-  413: {
-    name: 'ContentTooLarge',
-    description: 'The body is too large.',
-    example: { code: 'body_too_large' },
-  },
-  414: {
-    name: 'UriTooLong',
-    description: 'A part of the path is longer than any id.',
-    example: { code: 'uri_too_long' },
-  },
-  415: {
-    name: 'UnsupportedMediaType',
-    description: 'The body is not application/json in UTF-8.',
-    example: { code: 'media_type_unsupported' },
-  },
-  422: {
-    name: 'Refused',
-    description: 'The request is well-formed and refused.',
-    example: {
-      code: 'idempotency_key_reuse',
-      errors: [{ field: 'amount', code: 'differs' }],
-      paymentId: 1n,
-    },
-  },
-  429: {
-    name: 'TooManyRequests',
-    description: 'Too many requests from this key or address; wait for `Retry-After` seconds.',
-    example: { code: 'rate_limited' },
-    headers: RETRY_AFTER,
-  },
-  431: {
-    name: 'HeadersTooLarge',
-    description: 'The headers, or the whole of the address, are larger than is read.',
-    example: { code: 'headers_too_large' },
-  },
-  503: {
-    name: 'Unavailable',
-    description: 'Try the same request again after `Retry-After` seconds.',
-    example: { code: 'overloaded' },
-    headers: RETRY_AFTER,
-  },
+  400: ['BadRequest', 'The request cannot be read.', UNREADABLE],
+  401: ['Unauthorized', 'No valid API key.', { code: 'unauthorized' }, AUTHENTICATE],
+  402: ['InsufficientFunds', FUNDS, UNFUNDED, REPLAYED],
+  403: ['Forbidden', SCOPE, { code: 'forbidden' }],
+  404: ['NotFound', 'There is nothing with this id.', { code: 'payment_not_found' }],
+  409: ['Conflict', 'The state does not allow it.', { code: 'letter_not_open' }],
+  413: ['ContentTooLarge', 'The body is too large.', { code: 'body_too_large' }],
+  414: ['UriTooLong', 'A part of the path is longer than any id.', { code: 'uri_too_long' }],
+  415: [
+    'UnsupportedMediaType',
+    'The body is not application/json in UTF-8.',
+    { code: 'media_type_unsupported' },
+  ],
+  422: ['Refused', 'The request is well-formed and refused.', REUSED],
+  429: ['TooManyRequests', RATE, { code: 'rate_limited' }, RETRY_AFTER],
+  431: ['HeadersTooLarge', LARGE, { code: 'headers_too_large' }],
+  503: ['Unavailable', AGAIN, { code: 'overloaded' }, RETRY_AFTER],
 }
 
 /** The media type of every refusal. */
@@ -178,7 +150,7 @@ const PROBLEM_TYPE = 'application/problem+json'
 
 /** Refusals that operations share, as components of the document, by name. */
 export const SHARED_RESPONSES: Readonly<Record<string, object>> = Object.fromEntries(
-  Object.values(SHARED).map(({ name, description, example, headers }) => [
+  Object.values(SHARED).map(([name, description, example, headers]) => [
     name,
     {
       description,
@@ -196,10 +168,10 @@ export const SHARED_RESPONSES: Readonly<Record<string, object>> = Object.fromEnt
 /** The answers of an operation with references in place of the refusals it shares with others. */
 export function sharedRefusals(answers: Readonly<Record<string, object>>): Record<string, object> {
   const entries = Object.entries(answers).map(([status, answer]) => {
-    const shared = SHARED[Number(status)]
+    const [name] = SHARED[Number(status)] ?? []
     const { content = {} } = answer as { content?: object }
-    if (shared === undefined || !(PROBLEM_TYPE in content)) return [status, answer]
-    return [status, { $ref: `#/components/responses/${shared.name}` }]
+    if (name === undefined || !(PROBLEM_TYPE in content)) return [status, answer]
+    return [status, { $ref: `#/components/responses/${name}` }]
   })
   return Object.fromEntries(entries) as Record<string, object>
 }
@@ -232,7 +204,7 @@ export function refusals(...statuses: readonly number[]): Record<number, object>
     [...statuses, ...GUARDED].map((status) => [
       status,
       {
-        description: SHARED[status]?.description ?? 'Refused.',
+        description: SHARED[status]?.[1] ?? 'Refused.',
         content: { [PROBLEM_TYPE]: { schema: Type.Ref('Problem') } },
       },
     ]),

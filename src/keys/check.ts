@@ -20,7 +20,7 @@ interface Known extends Found {
 }
 
 /** How long a key that was found is believed: a revoked one is refused everywhere after it. */
-const FOUND_MS = 3_000
+const BELIEVED_MS = 3_000
 /** From this age on a key that is used is looked up again beside, so that nobody waits for it. */
 const RENEW_MS = 1_500
 /** How long after a look-up that failed nobody who is known waits for the next, in milliseconds. */
@@ -99,7 +99,7 @@ function checker(
   const { cache, believed, learn, isAway, asks } = memory({ clock, knownMax, outageMs }, find)
   const remembered = (id: string): Known | null => {
     // While nobody can be asked, nobody who is known waits for that to be found out again.
-    const known = believed(id, isAway() ? Math.max(FOUND_MS, outageMs) : FOUND_MS)
+    const known = believed(id, isAway() ? Math.max(BELIEVED_MS, outageMs) : BELIEVED_MS)
     if (known === null) return null
     const ageMs = clock.elapsedMs() - known.askedMs
     // What comes of it is seen by whoever asks after the old answer has expired.

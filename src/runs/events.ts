@@ -1,8 +1,8 @@
 import { wantedTypes } from '../domain/event.ts'
 import { eachPart, eachShard, onceStored, partly } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
-import { actsOfEndpoint, type EndpointAct } from '../webhooks/acts-store.ts'
-import { replayDeliveries } from '../webhooks/deliveries-store.ts'
+import { changesOfEndpoint, type EndpointAct } from '../webhooks/acts-store.ts'
+import { replayDeliveries } from '../webhooks/sent-again-store.ts'
 import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
@@ -88,7 +88,7 @@ export async function missedUntilEnabled(
   const disabledAt =
     before.state === 'disabled'
       ? before.disabledAt
-      : disabledLately(await actsOfEndpoint(db.global, endpoint.id))
+      : disabledLately(await changesOfEndpoint(db.global, endpoint.id))
   return disabledAt === null ? null : planMissed(db, { ...endpoint, disabledAt }, actor)
 }
 
@@ -129,7 +129,7 @@ async function wantedSince(
   floor: Date,
 ): Promise<ReadonlyMap<string, Date>> {
   // Oldest first: the last time that a type was added counts.
-  const acts = (await actsOfEndpoint(db.global, id)).toReversed()
+  const acts = (await changesOfEndpoint(db.global, id)).toReversed()
   const isWhole = acts.some(({ act }) => act === 'create')
   const known = isWhole ? createdAt : (acts[0]?.createdAt ?? createdAt)
   const first = known > floor ? known : floor
@@ -201,7 +201,7 @@ export async function readReplay(db: Db, endpointId: bigint, id: bigint): Promis
  */
 export async function replaysOf(db: Db, endpointId: bigint): Promise<Replay[] | null> {
   // Every endpoint was made.
-  if ((await actsOfEndpoint(db.global, endpointId)).length === 0) return null
+  if ((await changesOfEndpoint(db.global, endpointId)).length === 0) return null
   const found: Replay[] = []
   for (const run of await runsOfEndpoint(db.global, endpointId)) found.push(await replayOf(db, run))
   return found

@@ -1,13 +1,75 @@
-import type { Global, Unsharded } from '../ports.ts'
+import { writeJson } from '../domain/json.ts'
+import type { SentFields } from '../domain/sent-fields.ts'
+import { CLOCK, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
+
+/** Sent to an endpoint again: one event, or many. */
+type SentAgain = 'retry' | 'replay' | 'cancel_replay'
 
 /** What was done to an endpoint; `actor` null: the service did it. */
 export interface EndpointAct {
-  readonly act: 'create' | 'change' | 'rotate' | 'disable' | 'remove' | 'replay' | 'cancel_replay'
+  readonly act: 'create' | 'change' | 'rotate' | 'disable' | 'remove' | SentAgain
   readonly actor: string | null
   readonly requestId: string | null
   readonly before: Readonly<Record<string, unknown>> | null
   readonly after: Readonly<Record<string, unknown>>
   readonly createdAt: Date
+}
+
+/** What the record has of an endpoint: never its secret. */
+export const recorded = (of: string) => `jsonb_build_object(
+      'url', ${of}.url, 'types', ${of}.types, 'description', ${of}.description,
+      'state', ${of}.state, 'payload', ${of}.payload, 'ordered', ${of}.ordered,
+      'rate_per_second', ${of}.rate_per_second
+    )`
+
+/** Keep who did what; `by` are the parameters of the actor and the request. */
+export const record = (act: string, by: string, rows: string, before: string) => `
+    insert into endpoint_acts
+      (id, endpoint_id, act, actor, request_id, before, after, created_at)
+    select
+      nextval('endpoint_act_ids'), changed.id, '${act}', ${by}, ${before}, ${recorded('changed')},
+      clock.time
+    from clock, ${rows}`
+
+/**
+ * Keep who sends an event to an endpoint again, under a key if there is one. Nothing is kept where
+ * the key has an act already, nor for an endpoint that is not called by now.
+ */
+const RETRY: Unsharded<{ id: bigint }> = {
+  name: 'endpoints_retry',
+  ...timedUnsharded`
+  with ${CLOCK}
+  insert into endpoint_acts
+    (id, endpoint_id, act, actor, request_id, after, created_at, api_key, key, sent)
+  select
+    nextval('endpoint_act_ids'), endpoint.id, 'retry', $3, $4, $5::jsonb, clock.time, $6, $7,
+    $8::jsonb
+  from clock, webhook_endpoints endpoint
+  where endpoint.id = $2 and endpoint.state = 'enabled'
+  on conflict (api_key, key) where key is not null do nothing
+  returning id`,
+}
+
+/** The act that was asked for under a key. */
+const RETRIED: Unsharded<KeptRetry> = {
+  name: 'endpoints_retried',
+  sharded: false,
+  text: `
+  select id, sent
+  from endpoint_acts
+  where api_key = $1 and key = $2`,
+}
+
+/** The newest changes of an endpoint, newest first: what was sent to it again is none of them. */
+const CHANGES: Unsharded<EndpointAct> = {
+  name: 'endpoints_changes',
+  sharded: false,
+  text: `
+  select act, actor, request_id as "requestId", before, after, created_at as "createdAt"
+  from endpoint_acts
+  where endpoint_id = $1 and act <> 'retry'
+  order by id desc
+  limit 100`,
 }
 
 /** The newest of what was done to an endpoint, newest first; replays are kept where they run. */
@@ -51,7 +113,47 @@ const ACTS: Unsharded<EndpointAct> = {
   limit 100`,
 }
 
+/** An act under a key, and what was asked for then. */
+interface KeptRetry {
+  readonly id: bigint
+  readonly sent: SentFields
+}
+
+/** The key of a request, which belongs to the API key that it came with. */
+export interface RetryKey {
+  readonly apiKey: string
+  readonly key: string
+}
+
+/** Who sends an event again, and why, if that was said. */
+export interface RetryAct {
+  readonly endpointId: bigint
+  readonly actor: string
+  readonly requestId: string
+  readonly after: { readonly event_id: string; readonly reason?: string }
+  readonly under: (RetryKey & { readonly sent: SentFields }) | null
+}
+
+/** Keep an act, and return its number; null: its key has one, or the endpoint is not called. */
+export async function keepRetry(db: Global, act: RetryAct): Promise<bigint | null> {
+  const { endpointId, actor, requestId, after, under } = act
+  const key = [under?.apiKey ?? null, under?.key ?? null, under && writeJson(under.sent)]
+  const [row] = await db.run(RETRY, [endpointId, actor, requestId, writeJson(after), ...key])
+  return row?.id ?? null
+}
+
+/** The act that was asked for under a key; null: none was. */
+export async function retryUnder(db: Global, { apiKey, key }: RetryKey): Promise<KeptRetry | null> {
+  const [row] = await db.run(RETRIED, [apiKey, key])
+  return row ?? null
+}
+
 /** The newest 100 things that were done to an endpoint, newest first. */
 export function actsOfEndpoint(db: Global, id: bigint): Promise<EndpointAct[]> {
   return db.run(ACTS, [id])
+}
+
+/** The newest 100 changes of an endpoint, newest first; none: there never was one. */
+export function changesOfEndpoint(db: Global, id: bigint): Promise<EndpointAct[]> {
+  return db.run(CHANGES, [id])
 }

@@ -1,6 +1,7 @@
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { messageId, WANTABLE } from '../domain/event.ts'
-import { Id, LOCATION, nullable, oneOf, REPLAYED_HEADER, Time } from '../http/schemas.ts'
+import { Id, LOCATION, nullable, oneOf, Reason, REPLAYED_HEADER, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './views-store.ts'
 import type { EndpointAct } from './acts-store.ts'
 import { pauseIn, type Pauses } from './pauses.ts'
@@ -102,6 +103,16 @@ export const RotateBody = Type.Object(
   // The default of a body says that it may be left out.
   { title: 'RotateSecretRequest', additionalProperties: false, default: {} },
 )
+
+export const RetryBody = Type.Object(
+  { reason: Type.Optional(Reason) },
+  { title: 'RetryWebhookDeliveryRequest', additionalProperties: false, default: {} },
+)
+
+/** A request without a body asks for nothing in particular. */
+export async function bodyOrNone(request: FastifyRequest): Promise<void> {
+  if (request.body === undefined) request.body = {}
+}
 
 const EndpointFields = {
   id: Id,
@@ -260,12 +271,22 @@ export function deliveryBody(one: DeliveryView) {
 const Kept = Type.Unsafe<Readonly<Record<string, unknown>> | null>({
   type: ['object', 'null'],
   additionalProperties: true,
-  description: 'The fields of the endpoint, without its secret; of a replay, what was sent again.',
+  description:
+    'The fields of the endpoint, without its secret; of a retry and a replay, what was sent again.',
 })
 
 export const EndpointActBody = Type.Object(
   {
-    act: oneOf(['create', 'change', 'rotate', 'disable', 'remove', 'replay', 'cancel_replay']),
+    act: oneOf([
+      'create',
+      'change',
+      'rotate',
+      'disable',
+      'remove',
+      'retry',
+      'replay',
+      'cancel_replay',
+    ]),
     actor: nullable('string', { description: 'Null: the service itself.' }),
     request_id: nullable('string', { description: 'Or why the service did it.' }),
     at: Time,

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander'
-import { parseIdArgument, print, refusedAs, refusedBy, withOpen } from '../adapters/commands.ts'
-import type { Opened } from '../adapters/commands.ts'
+import { parseIdArgument, parseReason, print, refusedAs } from '../adapters/commands.ts'
+import { refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
 import { printable } from '../domain/printable.ts'
@@ -60,6 +60,7 @@ export function webhooksCommand(program: Command, open: Open, missed: FindMissed
   changeCommands(webhooks, within)
   stateCommands(webhooks, within, missed)
   deliveryCommands(webhooks, within)
+  sendCommands(webhooks, within)
   listenCommand(webhooks, within)
   return webhooks
 }
@@ -277,15 +278,20 @@ function deliveryCommands(webhooks: Command, within: Within): void {
         }
       }),
     )
+}
+
+function sendCommands(webhooks: Command, within: Within): void {
   webhooks
     .command('retry')
     .description('Send an event to an endpoint again, whether it has arrived or not.')
     .argument(...ID)
     .argument(...EVENT)
+    .option('--reason <text>', 'why, for the record', parseReason)
     .option(...JSON_OPTION)
-    .action((id: bigint, event: bigint, { json }: Json) =>
+    .action((id: bigint, event: bigint, { reason, json }: Json & { readonly reason?: string }) =>
       within(async ({ db }) => {
-        const again = await deliverAgain(db, { endpointId: id, eventId: event })
+        const by = { ...byHere(), reason }
+        const again = await deliverAgain(db, { endpointId: id, eventId: event }, by)
         if (again.kind === 'refused') throw refusedBy(again.refusal)
         const body = { id: Number(id), event_id: messageId(event), due: true }
         print(json ? writeJson(body) : `${messageId(event)} is due; a worker sends it.`)

@@ -9,7 +9,7 @@ import { settleDeliveries } from './deliveries-store.ts'
 import { disableGone, disableSilent } from './disable.ts'
 import type { DeliveryResult, DueDelivery } from './delivery-values.ts'
 import { tracesOfEvents } from './traces-store.ts'
-import { unseal } from './secrets.ts'
+import { unseal } from './seal.ts'
 import { calledEndpoints, paceEndpoints, type CalledEndpoint } from './endpoint-calls-store.ts'
 import { pauseEndpoint } from './subscriptions-store.ts'
 

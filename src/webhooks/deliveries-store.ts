@@ -1,7 +1,7 @@
 import { numbers } from '../domain/columns.ts'
 import { CLOCK, LEASE, timed, type Runner, type Statement, type Tx } from '../ports.ts'
-import { ASIDE, FREED_MAX, LOOKS_ASIDE, REPLAYED, RESULTS, ROOMS } from './delivery-values.ts'
-import type { ClaimLimits, DeliveryResult, DueDelivery, Replayed, Room } from './delivery-values.ts'
+import { ASIDE, FREED_MAX, LOOKS_ASIDE, RESULTS, ROOMS } from './delivery-values.ts'
+import type { ClaimLimits, DeliveryResult, DueDelivery, Room } from './delivery-values.ts'
 
 /**
  * Claim up to `$3` due deliveries, and of each endpoint as many as there is room for: so one that
@@ -269,62 +269,6 @@ const SETTLE: Statement<never> = {
     and delivery.endpoint_id = own.endpoint_id`,
 }
 
-/** Try a delivery again now, as if it had not been tried; not while it is under way. */
-const RETRY: Statement<{ eventId: bigint }> = {
-  name: 'deliveries_retry',
-  ...timed`
-  with ${CLOCK}
-  update deliveries
-  set state = 'pending', run_at = clock.time, attempts = 0, ended_at = null, set_aside = false
-  from clock
-  where shard = $1 and event_id = $3 and endpoint_id = $4 and not leased
-  returning event_id as "eventId"`,
-}
-
-/**
- * Send events to an endpoint again as if for the first time, `delay_ms` from now: those that were
- * never on their way to it as well. What is under way right now is sent once more: its claim has
- * lost its lease. Repeated by the same run, `$4`, it changes nothing. Returns the events that there
- * still are; none for an endpoint that was removed. The events are locked before any delivery, as
- * whoever drops old ones does, so that none goes while a delivery of it is made.
- */
-const REPLAY: Statement<{ eventId: bigint }> = {
-  name: 'deliveries_replay',
-  ...timed`
-  with ${CLOCK}, kept as materialized (
-    select event.id, event.payment_id, event.position, asked.delay_ms
-    from ${REPLAYED.unnest('asked', 5)}
-    cross join lateral (
-      select events.id, events.payment_id, events.position
-      from events
-      where events.shard = $1 and events.id = asked.event_id and events.position is not null
-      limit 1
-      for key share
-    ) event
-    where exists (
-      select
-      from webhook_subscriptions known
-      where known.shard = $1 and known.endpoint_id = $3 and known.types <> '{}'
-    )
-  ), sent as (
-    insert into deliveries as own
-      (shard, event_id, endpoint_id, payment_id, position, run_at, created_at, replay_id)
-    select
-      $1::int, id, $3, payment_id, position, clock.time + delay_ms * interval '1 millisecond',
-      clock.time, $4
-    from clock, kept
-    order by id
-    on conflict (shard, event_id, endpoint_id) do update
-    set
-      state = 'pending', run_at = excluded.run_at, attempts = 0, leased = false,
-      fence = own.fence + own.leased::int, ended_at = null, replay_id = excluded.replay_id,
-      set_aside = false
-    where own.replay_id is distinct from excluded.replay_id
-  )
-  select id as "eventId"
-  from kept`,
-}
-
 /** Drop the deliveries of events, with their attempts. They were locked before. */
 const DROP: Statement<never> = {
   name: 'deliveries_drop',
@@ -370,27 +314,6 @@ export async function settleDeliveries(
   results: readonly DeliveryResult[],
 ): Promise<void> {
   await shard.run(SETTLE, RESULTS.of(results))
-}
-
-/** Try one delivery again; false: there is none, or it is under way. */
-export async function retryDelivery(
-  shard: Runner,
-  eventId: bigint,
-  endpointId: bigint,
-): Promise<boolean> {
-  const rows = await shard.run(RETRY, [eventId, endpointId])
-  return rows.length > 0
-}
-
-/** Send events to an endpoint again, by a run. Returns how many of them there still are. */
-export async function replayDeliveries(
-  shard: Runner,
-  endpointId: bigint,
-  replayId: bigint,
-  events: readonly Replayed[],
-): Promise<number> {
-  const rows = await shard.run(REPLAY, [endpointId, replayId, ...REPLAYED.of(events)])
-  return rows.length
 }
 
 /** Drop the deliveries of events, and their attempts. */

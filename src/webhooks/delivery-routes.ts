@@ -1,16 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { ActHeaders, readActing } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { PAGE_SIZE } from '../http/page.ts'
 import { IdParams, IntegerText, oneOf, parseId, parseInteger } from '../http/schemas.ts'
+import { REPLAYED_HEADER } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { messageNumber } from '../domain/event.ts'
 import {
   AttemptBody,
   attemptBody,
+  bodyOrNone,
   DeliveryBody,
   deliveryBody,
   PaymentDeliveryBody,
+  RetryBody,
 } from './bodies.ts'
 import { deliveryAttempts, deliverAgain, newestDeliveries } from './deliveries.ts'
 import { deliveriesOfPayment } from './of-payment-store.ts'
@@ -73,9 +77,16 @@ const RETRY = {
   summary: 'Send an event to an endpoint again',
   description:
     'Whether it has arrived or not: at once, and again as if for the first time. After a pause ' +
-    'that the endpoint asked for; not while it is disabled.',
+    'that the endpoint asked for; not while it is disabled. Who asked for it, and why if that ' +
+    'was said, is among what was done to the endpoint. Under an `Idempotency-Key`, which belongs ' +
+    'to the API key, it is sent again once.',
+  headers: ActHeaders,
   params: OneDelivery,
-  response: { 204: Type.Null(), ...refusals(404, 409, 503) },
+  body: RetryBody,
+  response: {
+    204: Type.Null({ headers: REPLAYED_HEADER }),
+    ...refusals(400, 404, 409, 413, 415, 422, 503),
+  },
 }
 
 interface DeliveryRoutes {
@@ -116,9 +127,16 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
       if (found.kind === 'refused') return refuse(reply, found.refusal)
       return reply.send({ data: found.calls.map(attemptBody) })
     })
-    app.post(`${PATH}/:event/retry`, { schema: RETRY }, async (request, reply) => {
-      const again = await deliverAgain(db, askedIn(request.params))
+    const unsaid = { schema: RETRY, preValidation: bodyOrNone }
+    app.post(`${PATH}/:event/retry`, unsaid, async (request, reply) => {
+      const acting = readActing(request)
+      if (!acting.ok) return refuse(reply, acting.refusal)
+      const { actor, key } = acting
+      const under = key === null ? null : { apiKey: request.keyId ?? '', key }
+      const by = { actor, requestId: request.id, reason: request.body.reason, under }
+      const again = await deliverAgain(db, askedIn(request.params), by)
       if (again.kind === 'refused') return refuse(reply, again.refusal)
+      if (again.replayed) void reply.header('idempotent-replayed', 'true')
       return reply.code(204).send(null)
     })
   }

@@ -1,5 +1,11 @@
 import { columns } from '../domain/columns.ts'
 
+/** Which delivery it is. */
+export interface DeliveryOf {
+  readonly eventId: bigint
+  readonly endpointId: bigint
+}
+
 /** A delivery that is due, with what is to be sent. */
 export interface DueDelivery {
   readonly eventId: bigint

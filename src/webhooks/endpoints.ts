@@ -3,9 +3,9 @@ import type { Refusal } from '../domain/refusal.ts'
 import { differing, sentFields } from '../domain/sent-fields.ts'
 import { eachInTurn, onceStored, whole } from '../each-shard.ts'
 import type { Clock, Db, Global } from '../ports.ts'
-import { actsOfEndpoint } from './acts-store.ts'
+import { changesOfEndpoint } from './acts-store.ts'
 import { messageOf, openEndpoint, UNREADABLE, type Send } from './deliver.ts'
-import { newSecret, seal, unseal } from './secrets.ts'
+import { newSecret, seal, unseal } from './seal.ts'
 import { calledEndpoints, signsUntil } from './endpoint-calls-store.ts'
 import { freeDeliveries } from './deliveries-store.ts'
 import { endpointMade } from './made-store.ts'
@@ -157,7 +157,7 @@ export async function editEndpoint(
 export async function dropEndpoint(db: Db, id: bigint, by: EndpointBy): Promise<boolean> {
   const removed = await removeEndpoint(db.global, id, by)
   // Every endpoint was made.
-  if (removed === null && (await actsOfEndpoint(db.global, id)).length === 0) return false
+  if (removed === null && (await changesOfEndpoint(db.global, id)).length === 0) return false
   await onceStored(() => tellShards(db))
   return true
 }

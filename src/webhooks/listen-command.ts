@@ -4,7 +4,7 @@ import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-command-o
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
 import { forwardEvents, type Heard } from './listen.ts'
-import { newSecret } from './secrets.ts'
+import { newSecret } from './seal.ts'
 import {
   byHere,
   came,
@@ -52,7 +52,13 @@ async function listenHere(world: EndpointCommandWorld, options: ListenOptions): 
   const onError = (error: unknown) =>
     void process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   const how = { types, url, secret, by: byHere(), onReady, onEvent, onError }
-  if (!(await forwardEvents(world, how, stop.signal))) throw refusedAs('endpoints_full')
+  const ended = await forwardEvents(world, how, stop.signal)
+  if (ended === 'full') throw refusedAs('endpoints_full')
+  if (ended === 'stopped') return
+  throw new Error(
+    `The subscription of this command was ${ended} by somebody else, so nothing more is heard. ` +
+      'Begin again to hear events.',
+  )
 }
 
 function heardBody({ event, called }: Heard) {

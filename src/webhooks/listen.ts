@@ -7,7 +7,7 @@ import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import type { Send } from './deliver.ts'
 import { addEndpoint, dropEndpoint } from './endpoints.ts'
-import type { EndpointBy } from './store.ts'
+import { readEndpoint, type EndpointBy } from './store.ts'
 
 /** What listening to the events of a service needs. */
 interface ListenWorld {
@@ -41,6 +41,9 @@ export interface Heard {
   readonly called: Awaited<ReturnType<Send>> | null
 }
 
+/** Why nothing more is heard: there was no room for it, or its subscription was taken away. */
+type HowEnded = 'stopped' | 'full' | 'removed' | 'disabled'
+
 /** How often new events are looked for, in milliseconds, and how many are read at once. */
 const LOOK_MS = 250
 const PAGE = 100
@@ -51,43 +54,49 @@ const DESCRIPTION = 'payments webhooks listen'
 /**
  * Hear events as they happen, in the order of the feed, and forward each once, signed as a delivery
  * is; one that fails is not sent again. It subscribes as somebody who polls does, so the service
- * need not reach this machine. Ends when `signal` aborts, and takes its subscription away. Returns
- * false if there are as many endpoints as there may be.
+ * need not reach this machine. Ends when `signal` aborts, and takes its subscription away. Somebody
+ * else who removes or disables that means that nothing is to be heard, so it ends and says so.
  */
 export async function forwardEvents(
   world: ListenWorld,
   how: Listening,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<HowEnded> {
   const { db, clock, key } = world
   // Read first: what happens while it subscribes is heard if somebody wants it already.
   let after = whole(await eachShard(db.shards, newestPosition))
   const draft = { url: null, types: how.types, description: DESCRIPTION } as const
   const listener = { ...draft, payload: 'full', ordered: false } as const
   const made = await addEndpoint(db, listener, how.by, key)
-  if (made.kind === 'refused') return false
+  if (made.kind === 'refused') return 'full'
+  const lost = new AbortController()
+  let ended: HowEnded = 'stopped'
   try {
     how.onReady()
     const looking = every(
       clock,
       LOOK_MS,
       async (stopping) => {
+        const now = await readEndpoint(db.global, made.endpoint.id)
         const page = await pageOfEvents(db, after, wantedTypes(how.types), PAGE)
         for (const event of page.events) {
           if (stopping.aborted) return false
           how.onEvent({ event, called: await forwarded(world, how, event, stopping) })
         }
         after = [...page.next]
-        return page.events.length > 0
+        if (now?.state === 'enabled') return page.events.length > 0
+        ended = now === null ? 'removed' : 'disabled'
+        lost.abort()
+        return false
       },
       how.onError,
     )
-    await aborted(signal)
+    await aborted(AbortSignal.any([signal, lost.signal]))
     await looking.stop()
   } finally {
     await dropEndpoint(db, made.endpoint.id, how.by)
   }
-  return true
+  return ended
 }
 
 async function forwarded(

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { urlProblem, type UrlTerms } from '../domain/webhook.ts'
 import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
@@ -9,6 +9,7 @@ import { IdParams, parseId } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
 import { actsOfEndpoint } from './acts-store.ts'
 import {
+  bodyOrNone,
   EndpointActBody,
   endpointActBody,
   EndpointBody,
@@ -241,11 +242,6 @@ function changeRoutes(app: App, { db, urls, findMissed }: WebhookRoutes): void {
     if (!dropped) return refuse(reply, { code: 'endpoint_not_found' })
     return reply.code(204).send(null)
   })
-}
-
-/** A request without a body asks for nothing in particular. */
-async function bodyOrNone(request: FastifyRequest): Promise<void> {
-  if (request.body === undefined) request.body = {}
 }
 
 function secretRoutes(app: App, world: WebhookRoutes): void {

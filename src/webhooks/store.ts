@@ -1,6 +1,7 @@
 import { writeJson } from '../domain/json.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
+import { record, recorded } from './acts-store.ts'
 
 /** Who wants to be told of events. */
 export interface Endpoint {
@@ -31,22 +32,6 @@ export const COLUMNS = `
     id, url, types, description, state, payload, ordered, rate_per_second as "ratePerSecond",
     version, disabled_why as "disabledWhy", disabled_at as "disabledAt", created_at as "createdAt",
     created_by as "createdBy"`
-
-/** What the record has of an endpoint: never its secret. */
-const recorded = (of: string) => `jsonb_build_object(
-      'url', ${of}.url, 'types', ${of}.types, 'description', ${of}.description,
-      'state', ${of}.state, 'payload', ${of}.payload, 'ordered', ${of}.ordered,
-      'rate_per_second', ${of}.rate_per_second
-    )`
-
-/** Keep who did what; \`by\` are the parameters of the actor and the request. */
-const record = (act: string, by: string, rows: string, before: string) => `
-    insert into endpoint_acts
-      (id, endpoint_id, act, actor, request_id, before, after, created_at)
-    select
-      nextval('endpoint_act_ids'), changed.id, '${act}', ${by}, ${before}, ${recorded('changed')},
-      clock.time
-    from clock, ${rows}`
 
 /** The endpoint as it was, locked until it has changed. */
 const BEFORE = `before as materialized (

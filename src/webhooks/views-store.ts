@@ -1,4 +1,5 @@
 import type { Runner, Statement } from '../ports.ts'
+import type { DeliveryOf } from './delivery-values.ts'
 
 /** A delivery as it is shown. */
 export interface DeliveryView {
@@ -100,11 +101,18 @@ const ATTEMPTS: Statement<AttemptView> = {
   limit ${ATTEMPTS_MAX}`,
 }
 
-/** Whether an event is or was on its way to an endpoint. */
-const KNOWN: Statement<{ eventId: bigint }> = {
+/** How a delivery stands. */
+interface KnownDelivery {
+  /** Whether it is under way right now. */
+  readonly leased: boolean
+  /** The newest act that has made it due; null: none has. */
+  readonly retryId: bigint | null
+}
+
+const KNOWN: Statement<KnownDelivery> = {
   name: 'deliveries_known',
   text: `
-  select event_id as "eventId"
+  select leased, retry_id as "retryId"
   from deliveries
   where shard = $1 and event_id = $2 and endpoint_id = $3`,
 }
@@ -119,12 +127,21 @@ export function listDeliveries(
   return shard.run(LIST, [endpointId, 9_223_372_036_854_775_807n, state, limit])
 }
 
+/** How one delivery stands; null: there is none. */
+export async function knownDelivery(
+  shard: Runner,
+  { eventId, endpointId }: DeliveryOf,
+): Promise<KnownDelivery | null> {
+  const [known] = await shard.run(KNOWN, [eventId, endpointId])
+  return known ?? null
+}
+
 /** The calls of one delivery, newest first; null: there is no such delivery. */
 export async function listAttempts(
   shard: Runner,
   eventId: bigint,
   endpointId: bigint,
 ): Promise<AttemptView[] | null> {
-  const known = await shard.run(KNOWN, [eventId, endpointId])
-  return known.length === 0 ? null : shard.run(ATTEMPTS, [eventId, endpointId])
+  const known = await knownDelivery(shard, { eventId, endpointId })
+  return known === null ? null : shard.run(ATTEMPTS, [eventId, endpointId])
 }

@@ -5,7 +5,7 @@ import { HOME } from './currencies.ts'
 import { actsByPayment, checkNewActs, NO_ACTS, type Acts } from './act-checks.ts'
 import { checkGivenBack } from './back-checks.ts'
 import { checkEvents } from './event-checks.ts'
-import { checkWithGateway } from './gateway-checks.ts'
+import { checkLookedAt, checkWithGateway } from './gateway-checks.ts'
 import { checkPostings, costOf } from './posting-checks.ts'
 import { checkTasks } from './task-checks.ts'
 import { checkReferences } from './text-checks.ts'
@@ -23,6 +23,8 @@ export interface AuditWorld {
   readonly attemptsMax: number
   /** Whether a charge that may have happened can be told from one that has not. */
   readonly lookup: 'none' | 'eventual' | 'consistent'
+  /** How old payments that ended well are when they are looked at; none: they are not. */
+  readonly watchMs: readonly number[]
   /** Payments with a yes that nobody acted on when it was kept. */
   readonly ignored: ReadonlySet<bigint>
 }
@@ -78,6 +80,7 @@ export function auditor(world: AuditWorld): Auditor {
     for (const payment of tables.payments.rows.values()) {
       const own = acts.get(payment.id) ?? NO_ACTS
       checkChange(payment, before.payments.get(payment.id), own)
+      checkLookedAt(payment, before.payments.get(payment.id), world)
       checkCommission(payment, world)
       checkPostings(payment, tables, own.corrected)
       const known = { letters: letters.get(payment.id) ?? [], acts: own }

@@ -54,6 +54,7 @@ export interface DeliveryRow {
   readonly leased: boolean
   readonly endedAt: number | null
   readonly replayId: bigint | null
+  readonly retryId: bigint | null
   readonly setAside: boolean
 }
 

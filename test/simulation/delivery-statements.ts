@@ -11,6 +11,7 @@ const FRESH = {
   leased: false,
   endedAt: null,
   replayId: null,
+  retryId: null,
   setAside: false,
 } as const
 
@@ -199,12 +200,20 @@ export const delivering: Handlers = {
       return []
     },
   },
+  deliveries_known: {
+    run(tables, [, eventId, endpointId]) {
+      const key = deliveryKey(BigInt(eventId as bigint), BigInt(endpointId as bigint))
+      const row = tables.deliveries.get(key)
+      return row === undefined ? [] : [{ leased: row.leased, retryId: row.retryId }]
+    },
+  },
   deliveries_retry: {
-    run(tables, [, at, eventId, endpointId], context) {
+    run(tables, [, at, eventId, endpointId, act], context) {
       const key = deliveryKey(BigInt(eventId as bigint), BigInt(endpointId as bigint))
       const was = tables.deliveries.get(key)
-      if (was === undefined || was.leased) return []
-      const again = { state: 'pending', runAt: time(at, context), attempts: 0 } as const
+      const retryId = BigInt(act as bigint)
+      if (was === undefined || was.leased || (was.retryId ?? 0n) >= retryId) return []
+      const again = { state: 'pending', runAt: time(at, context), attempts: 0, retryId } as const
       tables.deliveries.set(key, { ...was, ...again, endedAt: null, setAside: false })
       return [{ eventId: was.eventId }]
     },
@@ -224,7 +233,7 @@ export const delivering: Handlers = {
         const runAt = nowMs + Number(texts(delays)[index])
         const { paymentId, position } = event
         const about = { shard: event.shard, eventId, endpointId, paymentId, position }
-        const again = { ...about, ...FRESH, runAt, replayId }
+        const again = { ...about, ...FRESH, runAt, replayId, retryId: was?.retryId ?? null }
         if (was?.replayId === replayId) return [{ eventId }]
         const fence = was === undefined ? 0 : was.fence + Number(was.leased)
         tables.deliveries.set(key, { ...again, fence })

@@ -12,11 +12,8 @@ import { planMissed, planReplay, readReplay } from '../../src/runs/events.ts'
 import { cancel, start, step } from '../../src/runs/run.ts'
 import { openUsers } from '../../src/users/open.ts'
 import { calledEndpoints } from '../../src/webhooks/endpoint-calls-store.ts'
-import {
-  claimDeliveries,
-  retryDelivery,
-  setWaitingAside,
-} from '../../src/webhooks/deliveries-store.ts'
+import { claimDeliveries, setWaitingAside } from '../../src/webhooks/deliveries-store.ts'
+import { deliverAgain } from '../../src/webhooks/deliveries.ts'
 import type { DueDelivery } from '../../src/webhooks/delivery-values.ts'
 import {
   deliver,
@@ -300,7 +297,9 @@ async function dropOne(told: Told): Promise<string> {
 async function retryOne({ db, seen, pick }: Told): Promise<string> {
   if (seen.length === 0) return 'nothing'
   const { eventId, endpointId } = pick(seen)
-  return show([eventId, endpointId, await retryDelivery(db.of(eventId), eventId, endpointId)])
+  const again = await deliverAgain(db, { eventId, endpointId }, BY)
+  const came = again.kind === 'due' ? again.replayed : again.refusal.code
+  return show([eventId, endpointId, came])
 }
 
 /** A dry run of what an endpoint may want again, which is mostly started. */

@@ -32,6 +32,7 @@ function changed(
 ) {
   const row = { ...was, ...change, version: was.version + 1 }
   const did = { act, before: recorded(was), after: recorded(row), createdAt: row.changedAt }
+  tables.nextval('endpoint_act_ids')
   tables.endpoints.set(row.id, { ...row, acts: [...was.acts, did] })
   return [shown(row)]
 }
@@ -63,6 +64,7 @@ export const endpoints: Handlers = {
         acts: [],
       }
       const did = { act: 'create', before: null, after: recorded(row), createdAt: nowMs } as const
+      tables.nextval('endpoint_act_ids')
       tables.endpoints.set(row.id, { ...row, acts: [did] })
       return [shown(row)]
     },
@@ -130,8 +132,11 @@ export const endpoints: Handlers = {
       return changed(tables, was, 'remove', { state: 'removed', ...gone })
     },
   },
-  // Without replays: nobody reads these in a history.
-  endpoints_acts: {
+  endpoints_retry: {
+    run: (tables, [, id]) =>
+      there(tables, id)?.state === 'enabled' ? [{ id: tables.nextval('endpoint_act_ids') }] : [],
+  },
+  endpoints_changes: {
     run: (tables, [id]) =>
       (tables.endpoints.get(BigInt(id as bigint))?.acts ?? [])
         .toReversed()

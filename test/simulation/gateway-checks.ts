@@ -58,3 +58,15 @@ function directionOf({ type, returnKind }: PaymentRow): bigint {
   const taken = ['payout_returned', 'dispute_won', 'was_refund'].includes(returnKind ?? '')
   return type === 'deposit' || taken ? -1n : 1n
 }
+
+/** What ends well is looked at later, whoever ends it and by whatever question. */
+export function checkLookedAt(
+  payment: PaymentRow,
+  before: PaymentRow | undefined,
+  { tables, watchMs }: { readonly tables: Tables; readonly watchMs: readonly number[] },
+): void {
+  if (watchMs.length === 0 || payment.type === 'refund' || payment.status !== 'success') return
+  if (before === undefined || before.status === 'success') return
+  const watched = tables.watches.get(payment.id) !== undefined
+  must(watched, 'what ends well is looked at later', payment)
+}

@@ -123,7 +123,7 @@ async function retryOne(world: World, { id }: EndpointRow): Promise<void> {
   const { eventId } = world.faults.pick(own)
   world.deliveries.disturbed(id)
   await insist(world, async ({ db }) => {
-    const again = await deliverAgain(db, { endpointId: id, eventId })
+    const again = await deliverAgain(db, { endpointId: id, eventId }, BY)
     world.count(again.kind === 'due' ? 'retried_one' : `retry_${again.refusal.code}`)
   })
 }

@@ -256,7 +256,7 @@ export interface Tables {
 }
 
 /** What has to do with telling of events. */
-type Told = 'event' | 'webhook_endpoint' | 'redrive'
+type Told = 'event' | 'webhook_endpoint' | 'endpoint_act' | 'redrive'
 
 /** The row with this id, if it lives in this shard. */
 export function inShard<Key, Row extends { readonly shard: number }>(

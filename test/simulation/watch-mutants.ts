@@ -1,8 +1,10 @@
 import { WATCH_AGAIN_MS } from '../../src/domain/watch.ts'
 import type { ToldRefund } from '../../src/domain/outcome.ts'
 import type { Gateway } from '../../src/ports.ts'
+import { texts } from './handlers.ts'
 import { both, mutant, NOTHING, statement, type Mutant } from './planting.ts'
 import { FAILED_WATCHED, WATCHED } from './plenty.ts'
+import type { Tables } from './tables.ts'
 import type { Plants } from './world-types.ts'
 
 /** Change what a look tells that came back. */
@@ -42,6 +44,34 @@ type Told = NonNullable<
 /** A charge-back of which the gateway knows nothing. */
 const NEVER = { ref: 'never', amount: 1n, kind: 'charged_back', at: null } as const
 
+/** Forget the looks at what was asked about out of turn, as soon as somebody asks for them. */
+function unwatchedOnceAsked(): Plants {
+  const asked = new WeakMap<Tables, Set<bigint>>()
+  return both(
+    statement('tasks_claim_ahead', (real) => ({
+      ...real,
+      run(tables, values, context) {
+        const rows = real.run(tables, values, context)
+        const known = asked.get(tables) ?? new Set()
+        for (const row of rows) known.add((row as { readonly paymentId: bigint }).paymentId)
+        asked.set(tables, known)
+        return rows
+      },
+    })),
+    statement('watches_insert', (real) => ({
+      run(tables, values, context) {
+        const [paymentIds, ...others] = values.slice(2).map(texts)
+        const kept = (paymentIds ?? []).flatMap((id, at) =>
+          asked.get(tables)?.has(BigInt(id ?? 0)) === true ? [] : [at],
+        )
+        const columns = [paymentIds ?? [], ...others]
+        const left = columns.map((column) => `{${kept.map((at) => column[at]).join()}}`)
+        return real.run(tables, [...values.slice(0, 2), ...left], context)
+      },
+    })),
+  )
+}
+
 function watching(name: string, about: string, plants: Plants): Mutant {
   return mutant(name, about, both(WATCHED, plants))
 }
@@ -52,6 +82,11 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
     'watch_not_written',
     'a payment that ends well is not looked at again by itself',
     statement('watches_insert', () => NOTHING),
+  ),
+  mutant(
+    'watch_not_after_question',
+    'what was asked about out of turn is not looked at again',
+    both(FAILED_WATCHED, unwatchedOnceAsked()),
   ),
   watching(
     'watch_notice_after_look_lost',

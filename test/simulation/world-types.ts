@@ -85,6 +85,7 @@ export interface Api {
   readonly accept: (drafts: readonly PaymentDraft[]) => Promise<readonly Answer[]>
 }
 
+/** One simulated history: its chance, its database and gateway, its processes, and who checks. */
 export interface World {
   readonly plan: Plan
   readonly random: () => number

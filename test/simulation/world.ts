@@ -88,7 +88,7 @@ export function createWorld(
   const told = { plan, tables, steps, faults, plants }
   const { handlers, ...telling } = openTelling(told, (what) => world.count(what))
   const db = memoryDb({ tables, handlers, steps, faults })
-  const { profile, fee, attemptsMax, refundFee, returnFee } = plan
+  const { profile, fee, attemptsMax, refundFee, returnFee, watchMs } = plan
   const limits = { callMsMax: CALL_MS_MAX, graceMs: GRACE_MS }
   const pause = (process: Process, ms: number) => standStill(world, process, ms)
   const pausing = { ...steps, pause }
@@ -98,7 +98,7 @@ export function createWorld(
   const { journal } = gateway
   const ignored = new Set<bigint>()
   const rule = { fees: feesOf(fee), refundFee, returnFee, attemptsMax, lookup: profile.lookup }
-  const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule, ignored })
+  const books = auditor({ tables, journal, nowMs: steps.nowMs, ...rule, watchMs, ignored })
   const clients = clientJournal(tables)
   const reached: Record<string, number> = {}
   const world: World = {

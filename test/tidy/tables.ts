@@ -12,7 +12,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   dead_letters: 'src/dead-letters/store.ts',
   deliveries: 'src/webhooks/deliveries-store.ts',
   delivery_attempts: 'src/webhooks/deliveries-store.ts',
-  endpoint_acts: 'src/webhooks/store.ts',
+  endpoint_acts: 'src/webhooks/acts-store.ts',
   event_wants: 'src/events/store.ts',
   events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',
@@ -78,6 +78,11 @@ const EXCEPTIONS: readonly (readonly [file: string, tables: readonly string[], w
     'src/events/replies-store.ts',
     ['delivery_attempts'],
     'an erasure takes out of the log what may repeat an event, and stands in front of deliveries',
+  ],
+  [
+    'src/webhooks/sent-again-store.ts',
+    ['deliveries'],
+    'what is sent again, one event or many, begins as if for the first time',
   ],
   [
     'src/webhooks/deliveries-store.ts',

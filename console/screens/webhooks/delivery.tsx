@@ -96,8 +96,7 @@ function askAgain({ event_id: event, type, state }: Delivery, id: number, url: s
     says: w.retrySays(type, url ?? String(id), arrived),
     fields: [],
     verb: w.retry,
-    unkeyed: true,
-    run: () => send('POST', `/webhook-endpoints/${id}/deliveries/${event}/retry`),
+    run: (_, key) => send('POST', `/webhook-endpoints/${id}/deliveries/${event}/retry`, null, key),
   })
 }
 

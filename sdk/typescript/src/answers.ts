@@ -31,6 +31,8 @@ export interface AcceptedWithdrawal {
   readonly withdraw: Decimal
 }
 
+export type AppliedFilter = Readonly<Record<string, string | Decimal>>
+
 export type BookedType = 'deposit' | 'withdraw' | 'refund' | 'return'
 
 export interface CanceledPayment {
@@ -76,34 +78,6 @@ export interface DeadLetter {
 export type DeadLetterClass = 'failed' | 'unknown'
 
 export type DeadLetterState = 'open' | 'redriven' | 'resolved'
-
-/**
- * Only where `state` was to be `enabled`, of an endpoint that was disabled: what it has missed,
- * as a dry run of `POST …/replays` finds it. Start the snapshot to have it sent. The same request
- * finds it again for a day.
- */
-export interface MissedEvents {
-  /** Start it within 15 minutes; then it is the replay’s id. */
-  readonly snapshot: number
-  readonly endpoint_id: number
-  /** Events of the snapshot, at most 100,000: the oldest. */
-  readonly count: number
-  /** Events that match. Where `until` is not null: at least so many. */
-  readonly matching: number
-  readonly by_type: readonly ReplayTypeCount[]
-  readonly oldest_at: string | null
-  readonly newest_at: string | null
-  /**
-   * Not null: there are, or may be, more than one replay looks at. The next one goes on with this
-   * as `created_after`.
-   */
-  readonly until: string | null
-  /**
-   * The shards of the database that cannot be read: what is in them is left out. Not there:
-   * nothing is left out.
-   */
-  readonly missing_shards?: readonly number[]
-}
 
 export interface OpenedUser {
   readonly id: number
@@ -183,11 +157,6 @@ export interface RedrivenDeadLetter {
   readonly payment_id: number
   /** The payment that repeats a failed one; null: the same payment goes on. */
   readonly new_payment_id: number | null
-}
-
-export interface ReplayTypeCount {
-  readonly type: string
-  readonly count: number
 }
 
 export interface ResolvedDeadLetter {

@@ -96,6 +96,9 @@ const SHAPES: Readonly<Record<string, (body: Readonly<Record<string, unknown>>) 
   endpoints: ({ data }) => Array.isArray(data),
   deliveries: ({ data }) => Array.isArray(data),
   attempts: ({ data }) => Array.isArray(data),
+  plan: ({ snapshot }) => Number.isInteger(snapshot),
+  replay: ({ id }) => Number.isInteger(id),
+  replays: ({ data }) => Array.isArray(data),
   // Without its cursor a list would be asked for its beginning again, for ever.
   page: ({ data, next_cursor: next }) =>
     Array.isArray(data) && (next === null || (typeof next === 'string' && next !== '')),

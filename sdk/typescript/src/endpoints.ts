@@ -1,6 +1,144 @@
 // Written by `npm run sdk-types` from docs/openapi.json; do not edit.
 
-import type { MissedEvents } from './answers.ts'
+import type { AppliedFilter } from './answers.ts'
+
+/**
+ * Only where `state` was to be `enabled`, of an endpoint that was disabled: what it has missed,
+ * as a dry run of `POST …/replays` finds it. Start the snapshot to have it sent. The same request
+ * finds it again for a day.
+ */
+export interface MissedEvents {
+  /** Start it within 15 minutes; then it is the replay’s id. */
+  readonly snapshot: number
+  readonly endpoint_id: number
+  /** Events of the snapshot, at most 100,000: the oldest. */
+  readonly count: number
+  /** Events that match. Where `until` is not null: at least so many. */
+  readonly matching: number
+  readonly by_type: readonly ReplayTypeCount[]
+  readonly oldest_at: string | null
+  readonly newest_at: string | null
+  /**
+   * Not null: there are, or may be, more than one replay looks at. The next one goes on with this
+   * as `created_after`.
+   */
+  readonly until: string | null
+  /**
+   * The shards of the database that cannot be read: what is in them is left out. Not there:
+   * nothing is left out.
+   */
+  readonly missing_shards?: readonly number[]
+}
+
+/** What another replay has sent since counts there, and here as `other`. */
+export interface Replay {
+  readonly id: number
+  readonly endpoint_id: number
+  /** `done`: every event is on its way again; `pending` says how many still are. */
+  readonly state: 'planned' | 'running' | 'done' | 'canceled'
+  readonly filter: AppliedFilter
+  /** Events of the snapshot. */
+  readonly total: number
+  readonly rate_per_second: number
+  /** Events dealt with: sent or skipped. */
+  readonly done: number
+  /** Put on their way again. */
+  readonly sent: number
+  /** No longer kept when their turn came. */
+  readonly skipped: number
+  /** Of those sent: have arrived. */
+  readonly delivered: number
+  /** Of those sent: given up. */
+  readonly failed: number
+  /** Of those sent: on their way. */
+  readonly pending: number
+  readonly reason: string | null
+  readonly created_at: string
+  readonly created_by: string
+  readonly started_at: string | null
+  readonly started_by: string | null
+  readonly ended_at: string | null
+  readonly canceled_by: string | null
+  /**
+   * Of those sent: none of these any more. A later replay has sent them and counts them, they are
+   * no longer kept, or the endpoint was removed. Null where shards are missing.
+   */
+  readonly other: number | null
+  /**
+   * The shards of the database that cannot be read: what is in them is left out. Not there:
+   * nothing is left out.
+   */
+  readonly missing_shards?: readonly number[]
+}
+
+/** Events that can be sent to the endpoint again. */
+export interface ReplayPlan {
+  /** Start it within 15 minutes; then it is the replay’s id. */
+  readonly snapshot: number
+  readonly endpoint_id: number
+  /** Events of the snapshot, at most 100,000: the oldest. */
+  readonly count: number
+  /** Events that match. Where `until` is not null: at least so many. */
+  readonly matching: number
+  readonly by_type: readonly ReplayTypeCount[]
+  readonly oldest_at: string | null
+  readonly newest_at: string | null
+  /**
+   * Not null: there are, or may be, more than one replay looks at. The next one goes on with this
+   * as `created_after`.
+   */
+  readonly until: string | null
+  /**
+   * The shards of the database that cannot be read: what is in them is left out. Not there:
+   * nothing is left out.
+   */
+  readonly missing_shards?: readonly number[]
+}
+
+export interface ReplayStarted {
+  readonly id: number
+  readonly endpoint_id: number
+  /** `done`: every event is on its way again; `pending` says how many still are. */
+  readonly state: 'planned' | 'running' | 'done' | 'canceled'
+  readonly filter: AppliedFilter
+  /** Events of the snapshot. */
+  readonly total: number
+  readonly rate_per_second: number
+  /** Events dealt with: sent or skipped. */
+  readonly done: number
+  /** Put on their way again. */
+  readonly sent: number
+  /** No longer kept when their turn came. */
+  readonly skipped: number
+  /** Of those sent: have arrived. */
+  readonly delivered: number
+  /** Of those sent: given up. */
+  readonly failed: number
+  /** Of those sent: on their way. */
+  readonly pending: number
+  readonly reason: string | null
+  readonly created_at: string
+  readonly created_by: string
+  readonly started_at: string | null
+  readonly started_by: string | null
+  readonly ended_at: string | null
+  readonly canceled_by: string | null
+  /**
+   * Of those sent: none of these any more. A later replay has sent them and counts them, they are
+   * no longer kept, or the endpoint was removed. Null where shards are missing.
+   */
+  readonly other: number | null
+  /**
+   * The shards of the database that cannot be read: what is in them is left out. Not there:
+   * nothing is left out.
+   */
+  readonly missing_shards?: readonly number[]
+}
+
+export interface ReplayTypeCount {
+  readonly type: string
+  readonly count: number
+}
 
 /** A call of the endpoint. */
 export interface WebhookAttempt {
@@ -154,6 +292,10 @@ export interface WebhookEndpointWithSecret {
 
 export interface WebhookEndpoints {
   readonly data: readonly WebhookEndpoint[]
+}
+
+export interface WebhookReplays {
+  readonly data: readonly Replay[]
 }
 
 export interface WebhookTest {

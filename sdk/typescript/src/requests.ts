@@ -153,6 +153,49 @@ export interface RefundRequest {
   readonly reason: string
 }
 
+/** Events that match all of it; {}: all that are kept. */
+export interface ReplayFilter {
+  /** Types or kinds; of those that the endpoint is told of. */
+  readonly types?: readonly (
+    | 'payment.succeeded'
+    | 'payment.failed'
+    | 'payment.pending'
+    | 'payment.unknown'
+    | 'payment.resolved'
+    | 'payment.refunded'
+    | 'payment.returned'
+    | 'dead_letter.opened'
+    | 'dead_letter.closed'
+    | 'webhook_endpoint.disabled'
+    | 'books.broken'
+    | 'payment.*'
+    | 'dead_letter.*'
+    | 'webhook_endpoint.*'
+    | 'books.*'
+  )[]
+  /** Without what has arrived and what is on its way: what failed, or was not sent. */
+  readonly only?: 'undelivered'
+  readonly created_after?: string
+  readonly created_before?: string
+}
+
+/** First: see which events match, send nothing. */
+export interface ReplayPlanRequest {
+  readonly filter: ReplayFilter
+  readonly dry_run: true
+}
+
+/** Then: send exactly the events of a snapshot again. */
+export interface ReplayStartRequest {
+  readonly snapshot: number
+  /** Why; kept in the record for good. */
+  readonly reason: string
+  /** Events per second; 100 if left out. */
+  readonly rate_per_second?: number
+}
+
+export type ReplayWebhookEventsRequest = ReplayPlanRequest | ReplayStartRequest
+
 export interface ResolveRequest {
   readonly outcome: 'success' | 'failed'
   /** Why; kept in the record for good. */
@@ -161,6 +204,11 @@ export interface ResolveRequest {
   readonly gateway_ref?: string
   /** You know what the evidence says, and insist. It is recorded. */
   readonly against_evidence?: boolean
+}
+
+export interface RetryWebhookDeliveryRequest {
+  /** Why; kept in the record for good. */
+  readonly reason?: string
 }
 
 export interface RotateSecretRequest {

@@ -10,8 +10,10 @@ import type {
   WebhookTest,
 } from './endpoints.ts'
 import { at } from './paths.ts'
+import { replaysOf, type ReplayCalls } from './replays.ts'
 import type {
   ListWebhookDeliveries,
+  RetryWebhookDeliveryRequest,
   RotateSecretRequest,
   WebhookEndpointChange,
   WebhookEndpointRequest,
@@ -53,7 +55,13 @@ export interface WebhookEndpointCalls {
     event: string,
     options?: CallOptions,
   ): Promise<Answer<'attempts', WebhookAttempts>>
-  retry(id: number, event: string, options?: CallOptions): Promise<Answer<'retried', null>>
+  /** Sends an event again, once; `reason` is kept in the record. */
+  retry(
+    id: number,
+    event: string,
+    options?: ActOptions & RetryWebhookDeliveryRequest,
+  ): Promise<Done<'retried', null>>
+  readonly replays: ReplayCalls
 }
 
 export function webhookEndpointsOf(client: Client): WebhookEndpointCalls {
@@ -74,7 +82,8 @@ export function webhookEndpointsOf(client: Client): WebhookEndpointCalls {
       client.read('deliveries', `${of(id)}/deliveries`, { ...options, query }),
     attempts: async (id, event, options) =>
       client.read('attempts', `${delivery(id, event)}/attempts`, options),
-    retry: async (id, event, options) =>
-      client.send('retried', { method: 'POST', path: `${delivery(id, event)}/retry` }, options),
+    retry: async (id, event, { reason, ...options } = {}) =>
+      client.once('retried', `${delivery(id, event)}/retry`, { reason }, options),
+    replays: replaysOf(client),
   }
 }

@@ -1,0 +1,155 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROOT } from './sources.ts'
+
+/** A recipe of CONTRIBUTING.md, followed: what of it a script can do. */
+export interface Followed {
+  /** Its heading. */
+  readonly recipe: string
+  /** What its steps change, by file. */
+  readonly changes: Readonly<Record<string, (before: string) => string>>
+  /** The scripts of package.json that its steps run. */
+  readonly scripts: readonly string[]
+}
+
+/** A text with something behind the first place where `mark` stands. */
+const behind = (mark: string, text: string) => (before: string) => {
+  if (!before.includes(mark)) throw new Error(`nothing says ${mark}`)
+  return before.replace(mark, () => mark + text)
+}
+
+const SETTING = `
+  teaMs: {
+    name: 'TEA_SECONDS',
+    group: 'Application',
+    kind: seconds(1, 600),
+    fallback: '240',
+    doc: 'How long tea is left to draw.',
+  },`
+
+const REFUSAL = `
+  tea_cold: [409, 'The tea is cold.'],`
+
+const ROW = '\n| `tea_cold` | 409 | The tea is cold, and nobody warms it. | Make another one. |'
+
+const ROUTE = `
+    app.get('/processes/tea', { schema: TEA }, async (_request, reply) =>
+      reply.send({ cups: await countCups(world.db) }),
+    )`
+
+const SCHEMA = `const TEA = {
+  tags: ['Operations'],
+  operationId: 'getTea',
+  summary: 'The tea of the processes',
+  response: {
+    200: Type.Object({ cups: Type.Integer() }, { title: 'Tea' }),
+    ...refusals(503),
+  },
+}
+
+`
+
+/** Behind all that there are. */
+const NEXT = readdirSync(join(ROOT, 'docs/decisions')).length
+const TITLE = `${NEXT}. Tea is left to draw for four minutes`
+const FILE = `${String(NEXT).padStart(4, '0')}-tea.md`
+const STATEMENT = `
+
+/** Cups of tea: one for each process. */
+const CUPS: Unsharded<{ cups: number }> = {
+  name: 'processes_cups',
+  sharded: false,
+  text: \`
+  select count(*)::int as cups
+  from processes\`,
+}
+
+/** How many cups of tea there are. */
+export async function countCups(db: Global): Promise<number> {
+  const [row] = await db.run(CUPS, [])
+  return row?.cups ?? 0
+}
+`
+
+const DECISION = `# ${TITLE}
+
+Status: accepted.
+
+## Context
+
+How long is it left to draw?
+
+## Decision
+
+Four minutes.
+
+## What decided
+
+After three it is weak (2026-11-28, ten cups).
+
+## Consequences
+
+Whoever drinks it waits.
+`
+
+const MIGRATION = `-- How strong a user likes the tea.
+alter table users add column tea text;
+`
+const MIGRATION_FILE = `${String(readdirSync(join(ROOT, 'migrations')).length + 1).padStart(4, '0')}_tea.sql`
+
+export const FOLLOWED: readonly Followed[] = [
+  {
+    recipe: 'A setting',
+    changes: {
+      'src/config/settings.ts': behind('export const SETTINGS = {', SETTING),
+      'test/config.test.ts': behind('    eventsKeepDays: 30,', '\n    teaMs: 240_000,'),
+    },
+    scripts: ['env-example'],
+  },
+  {
+    recipe: 'A refusal',
+    changes: {
+      'src/domain/refusal.ts': behind(
+        "  letter_not_open: [409, 'The dead letter was redriven or resolved already.'],",
+        REFUSAL,
+      ),
+      'docs/errors.md': (before) => before.replace(/\n\| `letter_not_open`.*/, (row) => row + ROW),
+    },
+    scripts: ['openapi'],
+  },
+  {
+    recipe: 'A route',
+    changes: {
+      'src/presence/routes.ts': (before) =>
+        behind(
+          '  return async (app) => {',
+          ROUTE,
+        )(
+          before
+            .replace('const SettingBody', () => `${SCHEMA}const SettingBody`)
+            .replace('{ listProcesses }', '{ countCups, listProcesses }'),
+        ),
+      'docs/operations.md': (before) => `${before}\n\`GET /api/v1/processes/tea\`: the tea.\n`,
+    },
+    scripts: ['openapi'],
+  },
+  {
+    recipe: 'A statement',
+    changes: { 'src/presence/store.ts': (before) => before.trimEnd() + STATEMENT },
+    scripts: ['query-plans'],
+  },
+  {
+    recipe: 'A decision',
+    changes: {
+      [`docs/decisions/${FILE}`]: () => DECISION,
+      'docs/decisions/README.md': (before) => `${before}- [${TITLE}](${FILE})\n`,
+      'ARCHITECTURE.md': (before) => `${before}- [${TITLE}](docs/decisions/${FILE})\n`,
+    },
+    scripts: [],
+  },
+  {
+    recipe: 'A table or a column',
+    changes: { [`migrations/${MIGRATION_FILE}`]: () => MIGRATION },
+    scripts: [],
+  },
+]
