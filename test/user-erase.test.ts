@@ -10,7 +10,8 @@ import { openUsers } from '../src/users/open.ts'
 import { books, testWorld } from './harness.ts'
 import { JANE, openLetter, someoneWaits } from './operators.ts'
 import { serve } from './serve.ts'
-import { delivering, receiver, succeed, type Answer } from './webhooks-kit.ts'
+import { settleDelivered } from '../src/webhooks/deliver.ts'
+import { delivering, receiver, states, succeed, type Answer } from './webhooks-kit.ts'
 
 const ROLES = { api: true, worker: false, mockGateway: false }
 const BY = { actor: 'jane', reason: 'asked for', requestId: 'r1' }
@@ -140,6 +141,38 @@ test('what an endpoint answered to events of the payments is erased too, of nobo
   const erased = await eraseUser(world.db, first.user, BY)
   assert.equal(erased.kind, 'erased')
   assert.deepEqual(await replies(), [{ ...first, reply: null }, other])
+})
+
+test('a call that is under way during an erasure leaves nothing of what it was answered, and is made again', async (t) => {
+  const { world, own, claimAndSend, turn, endpoint } = await delivering(t, 2)
+  const echo: Answer = (response, { body }) => void response.writeHead(200).end(body)
+  const to = await receiver(t, echo)
+  await endpoint(to.url)
+  await succeed(world)
+  const [payment] = await world.sql<{ user: bigint }>('select user_id as user from payments')
+  assert.ok(payment !== undefined)
+  await world.sql(`update payment_details set description = 'CANARY'`)
+  await world.sql(
+    `update events set body = replace(body, '"data":{', '"data":{"description":"CANARY",')`,
+  )
+  const underWay = await claimAndSend()
+  assert.equal(underWay.length, 1)
+  assert.match(underWay[0]?.result.reply ?? '', /CANARY/)
+  assert.equal((await eraseUser(world.db, payment.user, BY)).kind, 'erased')
+  assert.deepEqual(await settleDelivered(own, underWay), [])
+  const calls = () =>
+    world.sql<{ fence: number; status: number; reply: string | null }>(
+      'select fence, status, reply from delivery_attempts order by fence',
+    )
+  assert.deepEqual(await calls(), [{ fence: 1, status: 200, reply: null }])
+  assert.equal(await turn(), 0, 'not before claims that have read what was erased are over')
+  world.clock.advance(10_000)
+  assert.equal(await turn(), 1)
+  assert.equal(to.received.length, 2)
+  const [, again] = await calls()
+  assert.ok(again?.reply != null && !again.reply.includes('CANARY'))
+  const [state] = await states(world)
+  assert.deepEqual(state, { state: 'delivered', attempts: 2 })
 })
 
 test('an erasure breaks no idempotency: a retry of what was said makes nothing twice', async (t) => {

@@ -181,7 +181,8 @@ const FREE: Statement<never> = {
 
 /**
  * Write what claims came to, and the calls that were made. A claim that lost its lease changes
- * nothing and leaves its call. Deliveries are locked in the order of their key, as replays lock
+ * nothing and leaves its call, without what was answered: an erasure may have taken the lease away.
+ * Deliveries are locked in the order of their key, as replays lock
  * them. When something arrives, an endpoint is not silent: noted once a minute, because all its
  * deliveries would wait for one row, and by whoever finds that row free. What was put aside behind
  * a delivery that ends is due at once; one that is locked comes due by itself.
@@ -192,15 +193,6 @@ const SETTLE: Statement<never> = {
   with ${CLOCK}, result as materialized (
     select *
     from ${RESULTS.unnest('result', 3)}
-  ), called as (
-    insert into delivery_attempts
-      (shard, event_id, endpoint_id, fence, started_at, took_ms, status, reason, reply)
-    select
-      $1::int, event_id, endpoint_id, fence, time - age_ms * interval '1 millisecond', took_ms,
-      status, reason, reply
-    from clock, result
-    where made
-    on conflict (shard, event_id, endpoint_id, fence) do nothing
   ), quiet as materialized (
     select endpoint_id
     from webhook_subscriptions
@@ -231,6 +223,20 @@ const SETTLE: Statement<never> = {
       limit 1
       for update
     ) held
+  ), called as (
+    insert into delivery_attempts
+      (shard, event_id, endpoint_id, fence, started_at, took_ms, status, reason, reply)
+    select
+      $1::int, result.event_id, result.endpoint_id, result.fence,
+      clock.time - result.age_ms * interval '1 millisecond', result.took_ms, result.status,
+      result.reason, own.reply
+    from clock
+    cross join result
+    left join own
+      on own.event_id = result.event_id and own.endpoint_id = result.endpoint_id
+        and own.fence = result.fence
+    where result.made
+    on conflict (shard, event_id, endpoint_id, fence) do nothing
   ), later as materialized (
     select next.event_id, next.endpoint_id
     from own

@@ -115,7 +115,7 @@ export const placing: Handlers = {
   },
 }
 
-/** Write the calls that were made, each once. */
+/** Write the calls that were made, each once; what was answered to those that hold their claim. */
 function writeCalls(tables: Tables, values: readonly unknown[], nowMs: number): void {
   const [shard, eventIds, endpointIds, fences, , mades, , ages, tooks, ...said] = values
   const [statuses, reasons, replies] = said.map(texts)
@@ -124,6 +124,8 @@ function writeCalls(tables: Tables, values: readonly unknown[], nowMs: number): 
     const endpointId = ids(endpointIds)[index] as bigint
     const fence = ints(fences)[index] as number
     const key = `${deliveryKey(eventId, endpointId)} ${fence}`
+    const was = tables.deliveries.get(deliveryKey(eventId, endpointId))
+    const holds = was?.fence === fence && was.leased && was.state === 'pending'
     if (tables.calls.get(key) !== undefined) return
     const status = statuses?.[index] ?? null
     tables.calls.set(key, {
@@ -135,7 +137,7 @@ function writeCalls(tables: Tables, values: readonly unknown[], nowMs: number): 
       tookMs: ints(tooks)[index] as number,
       status: status === null ? null : Number(status),
       reason: reasons?.[index] ?? null,
-      reply: replies?.[index] ?? null,
+      reply: holds ? (replies?.[index] ?? null) : null,
     })
   })
 }
