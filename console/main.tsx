@@ -8,7 +8,7 @@ import { Shell } from './app/shell.tsx'
 import { SignIn } from './app/sign-in.tsx'
 import { hrefOf } from './exact/route.ts'
 import { ScreenFrame } from './parts/screen.tsx'
-import { Found } from './screens/found.tsx'
+import { SearchResults } from './screens/search.tsx'
 import { Gateways } from './screens/gateways/gateways.tsx'
 import { Ledger } from './screens/ledger.tsx'
 import { DeadLetters } from './screens/letters/letters.tsx'
@@ -38,7 +38,7 @@ function CurrentScreen() {
     case 'overview':
       return <Overview />
     case 'payments':
-      if (query['q'] !== undefined) return <Found key={query['q']} q={query['q']} />
+      if (query['q'] !== undefined) return <SearchResults key={query['q']} q={query['q']} />
       return id === null ? <Payments /> : <PaymentScreen key={id} id={id} />
     case 'dead-letters':
       return <DeadLetters />

@@ -8,7 +8,7 @@ import { writeCsv } from '../console/exact/csv.ts'
 import { durationOf } from '../console/exact/duration.ts'
 import { latinKey } from '../console/exact/keys.ts'
 import { momentsOf } from '../console/exact/moment.ts'
-import { own } from '../console/exact/own.ts'
+import { entryOf } from '../console/exact/entry.ts'
 import { english, russian } from '../console/exact/plural.ts'
 import { isOld, nextPollMs, OLD_MS } from '../console/exact/poll.ts'
 import { isAilment, problemText } from '../console/exact/problem.ts'
@@ -266,9 +266,9 @@ test('what stands behind the name of a field is looked for beside the whole', ()
 
 test('what every object has is no word of a dictionary', () => {
   for (const name of ['constructor', 'toString', '__proto__', 'hasOwnProperty']) {
-    assert.equal(own(EN.reasons, name), undefined, name)
+    assert.equal(entryOf(EN.reasons, name), undefined, name)
   }
-  assert.equal(own(EN.reasons, 'timeout'), 'timeout')
+  assert.equal(entryOf(EN.reasons, 'timeout'), 'timeout')
 })
 
 test('thousands are marked in the whole part of a number alone', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Busy, Unavailable } from '../src/ports.ts'
-import { found, strides, withLedgerRule } from '../src/verify/pass.ts'
+import { findingOf, strides, withLedgerRule } from '../src/verify/pass.ts'
 import {
   nameOf,
   reportJson,
@@ -75,19 +75,19 @@ test('the accounts of a chunk sum to zero, and a chunk without accounts says not
   const checked = { user: 3 }
   const right = withLedgerRule({ ...CHUNK, checked, accounts: SUMS })
   assert.deepEqual([right.findings, right.checked], [[], { user: 3, ledger: 1 }])
-  const other = found('balance_held', 'user', 7n)
+  const other = findingOf('balance_held', 'user', 7n)
   for (const account of Object.keys(SUMS) as (keyof typeof SUMS)[]) {
     const accounts = { ...SUMS, [account]: SUMS[account] + 1n }
     const wrong = withLedgerRule({ ...CHUNK, findings: [other], checked, accounts })
-    const ledger = { ...found('ledger_unbalanced', 'ledger', 0n), paymentId: null }
+    const ledger = { ...findingOf('ledger_unbalanced', 'ledger', 0n), paymentId: null }
     assert.deepEqual(wrong.findings, [other, ledger], account)
   }
 })
 
 test('a report adds up what its chunks saw, and names the first violations of each rule', () => {
   const sum = tally(2)
-  const finding = (id: bigint): Finding => found('settle_missing', 'payment', id)
-  const user = found('balance_held', 'user', 9n)
+  const finding = (id: bigint): Finding => findingOf('settle_missing', 'payment', id)
+  const user = findingOf('balance_held', 'user', 9n)
   sum.add({ ...CHUNK, findings: [finding(1n)], checked: { payment: 10 }, accounts: SUMS }, 30.4)
   const two = { payment: 5, user: 2 }
   sum.add({ ...CHUNK, findings: [user, finding(2n)], checked: two, accounts: SUMS, steps: 3 }, 50.4)
@@ -132,9 +132,9 @@ test('a summary names the worst first, three rows of each, and says that there a
   const add = (...findings: Finding[]) => sum.add({ ...CHUNK, findings }, 0)
   const at = { scope: 'recent', complete: false, startedAt: new Date(0), durationMs: 0 } as const
   assert.equal(summary(sum.report(at)), '')
-  add(found('time_order', 'payment', 7n))
-  for (const id of [1n, 2n, 3n]) add(found('balance_held', 'user', id))
-  add(...[1n, 2n, 3n, 4n].map((id) => found('settle_missing', 'payment', id)))
+  add(findingOf('time_order', 'payment', 7n))
+  for (const id of [1n, 2n, 3n]) add(findingOf('balance_held', 'user', id))
+  add(...[1n, 2n, 3n, 4n].map((id) => findingOf('settle_missing', 'payment', id)))
   const words =
     'balance_held × 3 (user 1, user 2, user 3); ' +
     'settle_missing × 4 (payment 1, payment 2, payment 3, …); time_order × 1 (payment 7)'
@@ -172,7 +172,7 @@ test('a row is named as people know it', () => {
       'payment 9',
     ],
   )
-  assert.deepEqual(found('settle_missing', 'payment', 9n).paymentId, 9n)
-  assert.deepEqual(found('gateway_amount', 'charge', 9n).paymentId, 9n)
-  assert.deepEqual(found('balance_held', 'user', 9n).paymentId, null)
+  assert.deepEqual(findingOf('settle_missing', 'payment', 9n).paymentId, 9n)
+  assert.deepEqual(findingOf('gateway_amount', 'charge', 9n).paymentId, 9n)
+  assert.deepEqual(findingOf('balance_held', 'user', 9n).paymentId, null)
 })

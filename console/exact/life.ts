@@ -1,5 +1,5 @@
 import type { TimelineEvent } from '../app/shapes.ts'
-import { own } from './own.ts'
+import { entryOf } from './entry.ts'
 
 /** The lanes of the picture, from top to bottom. */
 export type Lane = 'gateway' | 'books' | 'people' | 'notices'
@@ -159,7 +159,7 @@ const LANES: Readonly<Record<string, Lane>> = {
 
 /** Where an event of the timeline is drawn. */
 function laneOf(event: string): Lane | null {
-  return own(LANES, event) ?? 'people'
+  return entryOf(LANES, event) ?? 'people'
 }
 
 const TONES: Readonly<Record<string, Tone>> = {
@@ -180,7 +180,7 @@ const TONES: Readonly<Record<string, Tone>> = {
 /** What an event means for the payment. */
 export function toneOf({ event, outcome, class: kind }: TimelineEvent): Tone {
   if (event === 'dead_letter') return kind === 'unknown' ? 'doubt' : 'bad'
-  return own(TONES, outcome ?? event) ?? 'plain'
+  return entryOf(TONES, outcome ?? event) ?? 'plain'
 }
 
 const ENDS: Readonly<Record<string, Tone>> = { success: 'good', failed: 'bad', unknown: 'doubt' }
@@ -197,7 +197,7 @@ function ribbonOf(
     const at = place(spans[index]?.to ?? 0)
     if (tone !== null && changes.at(-1)?.tone !== tone) changes.push({ at, tone })
   })
-  const final = own(ENDS, status)
+  const final = entryOf(ENDS, status)
   if (final !== undefined && changes.at(-1)?.tone !== final) changes.push({ at: 1, tone: final })
   return changes.map(({ at, tone }, index) => ({ from: at, to: changes[index + 1]?.at ?? 1, tone }))
 }

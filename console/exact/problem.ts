@@ -1,4 +1,4 @@
-import { own } from './own.ts'
+import { entryOf } from './entry.ts'
 
 /** An error document, as far as it is shown. */
 interface Told {
@@ -14,7 +14,7 @@ export function problemText(
   faults: Readonly<Record<string, string>>,
 ): string {
   const fields = errors.map(({ pointer, code }) => {
-    return `${pointer.replace(/^\//, '')}: ${own(faults, code) ?? code.replaceAll('_', ' ')}`
+    return `${pointer.replace(/^\//, '')}: ${entryOf(faults, code) ?? code.replaceAll('_', ' ')}`
   })
   const where = fields.length === 0 ? '' : ` (${fields.join(', ')})`
   return (title === '' ? detail : `${title}. ${detail}`) + where

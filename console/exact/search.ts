@@ -1,4 +1,4 @@
-import { own } from './own.ts'
+import { entryOf } from './entry.ts'
 import { isId } from './route.ts'
 
 /** Where a text of the search box leads. `typed` is what was typed, to look for everywhere else. */
@@ -31,7 +31,7 @@ export function meaningsOf(typed: string): readonly [whole: string, rest: string
 
 function named(typed: string): { field: string | undefined; rest: string } {
   const [, name = '', rest = ''] = /^(\w+)\s*[: ]\s*(.+)$/.exec(typed) ?? []
-  return { field: own(FIELDS, name.toLowerCase()), rest: rest.trim() }
+  return { field: entryOf(FIELDS, name.toLowerCase()), rest: rest.trim() }
 }
 
 const FIELDS: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { now } from '../app/feed.ts'
 import type { Exact } from '../exact/json.ts'
 import { hrefOf } from '../exact/route.ts'
-import { own } from '../exact/own.ts'
+import { entryOf } from '../exact/entry.ts'
 import { money, moment, momentExact, moved, span, words } from '../words/words.ts'
 
 /** An amount with its currency; `signed`: how much it moved. */
@@ -92,18 +92,18 @@ const TONES: Readonly<Record<string, Tone>> = {
 /** A state of a payment, a delivery, an endpoint, by name. */
 export function State({ state, tone, text }: { state: string; tone?: Tone; text?: string }) {
   const names: Readonly<Record<string, string>> = words.value.states
-  const kind = tone ?? own(TONES, state) ?? 'plain'
+  const kind = tone ?? entryOf(TONES, state) ?? 'plain'
   return (
     <span class={`state ${kind}`}>
       <Sign tone={kind} />
-      {text ?? own(names, state) ?? state}
+      {text ?? entryOf(names, state) ?? state}
     </span>
   )
 }
 
 /** A word of the API in the viewer's language; as it is where there is none. */
 export function named(names: Readonly<Record<string, string>>, code: string): string {
-  return own(names, code) ?? code.replace(/^http_/, 'HTTP ').replaceAll('_', ' ')
+  return entryOf(names, code) ?? code.replace(/^http_/, 'HTTP ').replaceAll('_', ' ')
 }
 
 /** A part of a screen under a heading. */

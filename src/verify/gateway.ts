@@ -9,7 +9,7 @@ import {
 } from '../ports.ts'
 import { eachPart } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
-import { eachRange, found, knownOnly, onServer, type Pass } from './pass.ts'
+import { eachRange, findingOf, knownOnly, onServer, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
 import { bookedAsReturns, compareReturns, newToldNames, type ToldNames } from './returns.ts'
 import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
@@ -123,7 +123,7 @@ function judge(
   again: boolean,
   books: string,
 ): Finding[] {
-  const finding = (rule: Finding['rule']) => found(rule, 'charge', charge.paymentId)
+  const finding = (rule: Finding['rule']) => findingOf(rule, 'charge', charge.paymentId)
   const findings: Finding[] = []
   if (again) findings.push(finding('gateway_charged_twice'))
   const failed = booked?.status === 'failed' && !booked.corrected && !cameBack(charge, booked)
@@ -202,8 +202,8 @@ async function checkSuccesses(
     const missing = ids.filter((id) => !wasCharged(id))
     const untold = returns.filter(([, parentId, ref]) => !wasTold(parentId, ref))
     const findings = [
-      ...missing.map((id) => found('gateway_missing_there', 'charge', id)),
-      ...untold.map(([id]) => found('gateway_return_missing_there', 'charge', id)),
+      ...missing.map((id) => findingOf('gateway_missing_there', 'charge', id)),
+      ...untold.map(([id]) => findingOf('gateway_return_missing_there', 'charge', id)),
     ]
     tally.add({ findings, checked: {}, accounts: null, next: null }, 0)
     done += checked

@@ -178,12 +178,12 @@ export function withLedgerRule(chunk: Chunk): Chunk {
   if (accounts === null) return chunk
   const checked = { ...chunk.checked, ledger: 1 }
   if ([accounts, ...(others?.values() ?? [])].every(isBalanced)) return { ...chunk, checked }
-  const findings = [...chunk.findings, found('ledger_unbalanced', 'ledger', 0n)]
+  const findings = [...chunk.findings, findingOf('ledger_unbalanced', 'ledger', 0n)]
   return { ...chunk, checked, findings }
 }
 
 /** A violation by a row that has an id of its own. */
-export function found(rule: Finding['rule'], subject: Finding['subject'], id: bigint): Finding {
+export function findingOf(rule: Finding['rule'], subject: Finding['subject'], id: bigint): Finding {
   const isPayment = subject === 'payment' || subject === 'charge'
   return { rule, subject, id, paymentId: isPayment ? id : null, userId: null }
 }

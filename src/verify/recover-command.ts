@@ -70,10 +70,10 @@ export async function recover(world: VerifyCommandWorld, options: RecoverOptions
   const bars = barsOn(process.stderr)
   const missed = await findMissed(world, lists, { onProgress: bars.show })
   bars.done()
-  const found = { restored, missed, unlisted }
-  const done = await close(world, found, options)
-  if (json) print(writeJson(asJson(found, done, options.reason ?? null)))
-  else for (const line of linesOf(found, done)) print(wrapped(line, 0))
+  const lacking = { restored, missed, unlisted }
+  const done = await close(world, lacking, options)
+  if (json) print(writeJson(asJson(lacking, done, options.reason ?? null)))
+  else for (const line of linesOf(lacking, done)) print(wrapped(line, 0))
   return done ? DONE : NOT_RECOVERED
 }
 

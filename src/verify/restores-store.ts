@@ -35,8 +35,8 @@ type Server = Pick<Db['global'], 'run'>
 
 /** The restore of one server that is not recovered; null: there is none. */
 export async function restoreOf(server: Server): Promise<Restored | null> {
-  const [found = null] = await server.run(OPEN, [])
-  return found
+  const [restored = null] = await server.run(OPEN, [])
+  return restored
 }
 
 /** Let one server be used. `lost`: charges that its books lack, null where nobody compared. */

@@ -5,7 +5,7 @@ import { wentOut } from '../domain/returns.ts'
 import { eachPart } from '../each-shard.ts'
 import type { GatewayCharge, GatewayReturn, Places } from '../ports.ts'
 import { integerSet } from './integers.ts'
-import { found, inEachShard, knownOnly, type Pass } from './pass.ts'
+import { findingOf, inEachShard, knownOnly, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
 import {
   paymentsCalled,
@@ -67,10 +67,10 @@ export async function compareReturns(
       .flatMap((of) =>
         isElsewhere(of, missing) ? [] : of.filter((one) => missing.has(nameOf(one))),
       )
-      .map(({ parentId }) => found('gateway_return_missing_here', 'charge', parentId)),
+      .map(({ parentId }) => findingOf('gateway_return_missing_here', 'charge', parentId)),
     ...told
       .flatMap((of) => differing(of, booked, db.currency))
-      .map(({ parentId }) => found('gateway_return_amount', 'charge', parentId)),
+      .map(({ parentId }) => findingOf('gateway_return_amount', 'charge', parentId)),
   ]
 }
 

@@ -306,10 +306,10 @@ export async function withGatewayKeys(
   shard: Shard,
   range: { readonly after: bigint; readonly limit: number },
   keys: readonly string[],
-): Promise<{ found: { id: bigint; key: string }[]; next: bigint | null }> {
+): Promise<{ rows: { id: bigint; key: string }[]; next: bigint | null }> {
   const values = [range.after, range.limit, keys]
   const rows = await inSnapshot(shard, WITH_GATEWAY_KEYS, values)
-  return { found: rows.filter((row) => row.id !== null), next: nextOf(rows[0]?.upto) }
+  return { rows: rows.filter((row) => row.id !== null), next: nextOf(rows[0]?.upto) }
 }
 
 function nextOf(upto: bigint | undefined): bigint | null {

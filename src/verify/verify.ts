@@ -2,7 +2,7 @@ import { compareWithGateway, type ListedGateway } from './gateway.ts'
 import { integerSet, type IntegerSet } from './integers.ts'
 import {
   eachRange,
-  found,
+  findingOf,
   inEachShard,
   onServer,
   strides,
@@ -91,7 +91,7 @@ export async function checkWhole(pass: Pass): Promise<{
   for (const { read: at, ms: ownMs } of taken) {
     const findings: Finding[] = []
     const behind = (place: bigint, largest: bigint, last: bigint) => {
-      if (largest > last) findings.push(found('sequence_behind', 'sequence', place))
+      if (largest > last) findings.push(findingOf('sequence_behind', 'sequence', place))
     }
     // A user's id is the sequence's number; the others are number × shards + shard. In the order
     // of SEQUENCES in report.ts.
@@ -118,7 +118,7 @@ async function checkOutside(pass: Pass, server: Server): Promise<void> {
   if (outside === null) return
   const findings = outside
     .filter((one) => one.count > 0)
-    .map(({ table }) => found('row_outside_shards', 'table', BigInt(table)))
+    .map(({ table }) => findingOf('row_outside_shards', 'table', BigInt(table)))
   const chunk = { findings, checked: { table: outside.length }, accounts: null, next: null }
   pass.tally.add(chunk, clock.elapsedMs() - startedMs)
 }
@@ -188,10 +188,10 @@ function collectDoubles(keys: Buffer, known: IntegerSet, doubled: Set<string>): 
 async function traceDoubles(pass: Pass, keys: readonly string[]): Promise<void> {
   const firsts = new Set<string>()
   await eachRange(pass, async (shard, range) => {
-    const { found: rows, next } = await withGatewayKeys(shard, range, keys)
+    const { rows, next } = await withGatewayKeys(shard, range, keys)
     const findings: Finding[] = []
     for (const { id, key } of rows) {
-      if (firsts.has(key)) findings.push(found('gateway_key_repeated', 'payment', id))
+      if (firsts.has(key)) findings.push(findingOf('gateway_key_repeated', 'payment', id))
       else firsts.add(key)
     }
     pass.tally.add({ findings, checked: {}, accounts: null, next: null }, 0)

@@ -237,6 +237,12 @@ export const WORLD: readonly Planted[] = [
     caught: /calls something own/,
   },
   {
+    name: 'a function whose name is said of everything',
+    path: 'src/runs/planted-found.ts',
+    text: anew(`export function found() {\n  return 1\n}\n`),
+    caught: /calls something found/,
+  },
+  {
     name: 'an interface with a mark of what it is',
     path: 'src/runs/planted-mark.ts',
     text: anew(`export interface IPlanted {\n  readonly one: number\n}\n`),

@@ -1,6 +1,7 @@
 import { isCallExpression, isClassDeclaration, isClassExpression } from 'typescript/unstable/ast/is'
 import { isBinaryExpression, isIdentifier, isNumericLiteral } from 'typescript/unstable/ast/is'
 import {
+  isFunctionDeclaration,
   isInterfaceDeclaration,
   isPrefixUnaryExpression,
   isPropertyAccessExpression,
@@ -66,7 +67,10 @@ function baseOf(node: ClassLikeDeclaration): string {
 
 /** Ends of names that say nothing about what a thing does; and what marks a kind of thing. */
 const EMPTY = /(?:Manager|Helpers?|Utils?|Impl|D[Tt][Oo]|Singleton)$/
-const EMPTY_PATH = /(?:^|\/)(?:utils?|helpers?|common|misc|services|models|dtos|types)(?:\/|\.)/
+const EMPTY_PATH =
+  /(?:^|\/)(?:utils?|helpers?|common|misc|services|models|dtos|types|own|found|data)(?:\/|\.)/
+/** What no function of the product is called: it is said of everything. */
+const SAID_OF_ALL = /^(?:own|found|data|info|thing|stuff)$/
 
 /** What is declared under a name that says nothing, files and folders included. */
 export function emptyNames(files: readonly Parsed[]): string[] {
@@ -76,7 +80,9 @@ export function emptyNames(files: readonly Parsed[]): string[] {
       const { name } = node as { name?: Node }
       if (name === undefined || !isIdentifier(name) || isPropertyAccessExpression(node)) return []
       const marked = isInterfaceDeclaration(node) && /^I[A-Z][a-z]/.test(name.text)
-      const vague = name.text === 'own' && file.path.startsWith('src/')
+      const vague =
+        (name.text === 'own' && file.path.startsWith('src/')) ||
+        (isFunctionDeclaration(node) && product(file) && SAID_OF_ALL.test(name.text))
       const empty = marked || vague || EMPTY.test(name.text)
       return empty ? [`${placeOf(file, name)} calls something ${name.text}`] : []
     }),

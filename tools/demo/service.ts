@@ -43,7 +43,7 @@ export async function startOwn(
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM, 'start'], {
-    env: { ...environment, ...SETTINGS, ...own(folder, port, seed) },
+    env: { ...environment, ...SETTINGS, ...settingsOf(folder, port, seed) },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: Ctrl-C reaches the demo alone, which stops the service in order.
     detached: true,
@@ -74,7 +74,7 @@ const SETTINGS = {
   RATE_LIMIT_PER_SECOND: '0',
 }
 
-function own(folder: string, port: number, seed: number): Readonly<Record<string, string>> {
+function settingsOf(folder: string, port: number, seed: number): Record<string, string> {
   return {
     HOST: '127.0.0.1',
     PORT: String(port),

@@ -6,27 +6,27 @@ import { Empty, Money, named, Section, State } from '../parts/basics.tsx'
 import { Loaded, ScreenFrame } from '../parts/screen.tsx'
 import { typedAmount, words } from '../words/words.ts'
 
-interface FoundBody {
+interface SearchBody {
   readonly payments: readonly { readonly payment: Payment; readonly by: readonly string[] }[]
   readonly users: readonly { readonly user: User; readonly by: readonly string[] }[]
   readonly dead_letters: readonly DeadLetter[]
 }
 
 /** Everything that is called as the viewer typed. */
-export function Found({ q }: { q: string }) {
+export function SearchResults({ q }: { q: string }) {
   const w = words.value
   const [whole, behindName] = meaningsOf(q)
   // An amount as the viewer's language writes it; with as many decimals as any currency has.
   const amount = typedAmount(q, 'CLF')
   const rest = behindName ?? (amount === q ? null : amount)
-  const feed = useFeed<FoundBody>(askedFor(whole))
-  const behind = useFeed<FoundBody>(rest === null ? null : askedFor(rest)).known.value.data
+  const feed = useFeed<SearchBody>(askedFor(whole))
+  const behind = useFeed<SearchBody>(rest === null ? null : askedFor(rest)).known.value.data
   return (
     <ScreenFrame title={w.foundFor(q)}>
       <Loaded feed={feed}>
         {(known) => {
-          const found = behind === null ? known : both(known, behind)
-          const { payments, users, dead_letters: letters } = found
+          const all = behind === null ? known : both(known, behind)
+          const { payments, users, dead_letters: letters } = all
           if (payments.length + users.length + letters.length === 0) {
             return (
               <Empty title={w.nothingFound}>
@@ -37,7 +37,7 @@ export function Found({ q }: { q: string }) {
           }
           return (
             <>
-              <Results found={found} />
+              <Results all={all} />
               <p class="quiet">{w.searchBound}</p>
             </>
           )
@@ -52,7 +52,7 @@ function askedFor(q: string): string {
 }
 
 /** What is called by the whole text first, and nothing twice. */
-function both(one: FoundBody, other: FoundBody): FoundBody {
+function both(one: SearchBody, other: SearchBody): SearchBody {
   const ids = {
     payments: new Set(one.payments.map(({ payment }) => payment.payment_id)),
     users: new Set(one.users.map(({ user }) => user.id)),
@@ -68,7 +68,7 @@ function both(one: FoundBody, other: FoundBody): FoundBody {
   }
 }
 
-function Results({ found: { payments, users, dead_letters: letters } }: { found: FoundBody }) {
+function Results({ all: { payments, users, dead_letters: letters } }: { all: SearchBody }) {
   const w = words.value
   return (
     <div class="narrow">
