@@ -59,6 +59,28 @@ test('a key belongs to the whole order, its commission too', (t) => {
   assert.equal(mock.audit().duplicatesRefused, 1)
 })
 
+test('no more of a charge is refunded than is left, in whichever way the rest went back', (t) => {
+  const { mock } = gateway(t)
+  mock.pay({ ...ORDER, amount: 1_000n })
+  let refunds = 0
+  const refund = (amount: bigint) => {
+    refunds += 1
+    const own = { key: `r${refunds}`, paymentId: 100 + refunds, parentId: 1, amount }
+    const [status] = told(mock.pay({ ...ORDER, ...own, commission: 0n, type: 'refund' }))
+    return status === 200
+  }
+  const comesBack = (kind: 'charged_back' | 'refunded_there' | 'dispute_won', amount: bigint) =>
+    mock.comeBack(kind, 1, amount)?.ok
+  assert.equal(refund(1_001n), false)
+  assert.equal(refund(300n), true)
+  assert.equal(comesBack('charged_back', 400n), true)
+  assert.deepEqual([refund(301n), refund(100n)], [false, true])
+  assert.equal(comesBack('refunded_there', 150n), true)
+  assert.deepEqual([refund(51n), refund(50n), refund(1n)], [false, true, false])
+  assert.equal(comesBack('dispute_won', 400n), true)
+  assert.deepEqual([refund(401n), refund(400n), refund(1n)], [false, true, false])
+})
+
 test('every reply takes as long as is set, a refusal too', (t) => {
   const { mock } = gateway(t, { latency_ms: 40, late_execute: 1, late_ms: 60_000, timeout_ms: 1 })
   mock.pay(ORDER)
