@@ -132,6 +132,24 @@ test('every file that a comment names is there', () => {
   assert.deepEqual(missing, [])
 })
 
+/** What comments name of others: constants of OpenTelemetry. */
+const OTHERS = new Set(['SPAN_FLAGS', 'STATUS_CODE_ERROR', 'SpanKind'])
+
+test('every name that a comment quotes is in the code, the schema or the API', () => {
+  const files = ['src', 'console', 'tools', 'scripts', 'test', 'sdk', 'bench'].flatMap(sources)
+  const comments = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm
+  const schema = readdirSync(join(ROOT, 'migrations')).map((name) => `migrations/${name}`)
+  const beside = ['docs/openapi.json', '.env.example', 'docs/operations.md', ...schema].map(read)
+  const code = [...files.map(({ text }) => text.replace(comments, '')), ...beside]
+  const known = new Set(code.flatMap((text) => text.match(/\w+/g) ?? []))
+  const missing = files.flatMap(({ path, text }) =>
+    [...(text.match(comments) ?? []).join('\n').matchAll(/`([a-z_]\w+[a-z\d])`/gi)]
+      .filter(([, name = '']) => !known.has(name) && !OTHERS.has(name))
+      .map(([, name]) => `${path} names ${name}`),
+  )
+  assert.deepEqual(missing, [])
+})
+
 test('the map of the code has every folder of src, and no other', () => {
   const rows = [...read('ARCHITECTURE.md').matchAll(/^\| `src\/([\w-]+)\/` +\|/gm)]
   const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) =>
