@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { afterCall } from '../src/domain/delivery.ts'
 import { AT_ONCE, openEndpoint, type Delivered, type Delivery } from '../src/webhooks/deliver.ts'
-import { deliveryPlaces } from '../src/webhooks/places.ts'
+import { deliveryPlaces, deliverySettler } from '../src/webhooks/places.ts'
+import { manualClock, testWorld } from './harness.ts'
 
 const ENDPOINT = 7n
 
@@ -72,5 +74,24 @@ test('a delivery that throws gives its place back', async () => {
   assert.ok(one)
   places.take([one])
   await assert.rejects(places.during(one, Promise.reject(new Error('broken'))))
+  assert.equal(places.taken(ENDPOINT), 0)
+})
+
+test('what is given up holds no place of its endpoint', async (t) => {
+  const world = await testWorld(t)
+  const { places, done } = await ended(429)
+  const clock = { ...manualClock(), sleep: () => setImmediate() }
+  const givenUp: unknown[] = []
+  const run = () => Promise.reject(new Error('broken'))
+  const db = { ...world.db, global: { ...world.db.global, run } }
+  const settler = deliverySettler({ db }, places, {
+    clock,
+    batchMax: 100,
+    faultyMsMax: 0,
+    onError: () => undefined,
+    onGivenUp: (all) => void givenUp.push(...all),
+  })
+  await Promise.all(done.map((one) => settler.submit(one)))
+  assert.equal(givenUp.length, AT_ONCE)
   assert.equal(places.taken(ENDPOINT), 0)
 })

@@ -4,7 +4,6 @@ import { publicAddresses } from '../adapters/public-address.ts'
 import { webhookSender, type WebhookSender } from '../adapters/webhook-sender.ts'
 import type { Config } from '../config/config.ts'
 import type { Db } from '../ports.ts'
-import { openSettler } from '../queue/settler.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { startFeed } from '../events/feed.ts'
@@ -13,12 +12,11 @@ import {
   AT_ONCE,
   claimDue,
   deliver,
-  settleDelivered,
   type Delivered,
   type Delivery,
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
-import { deliveryPlaces } from '../webhooks/places.ts'
+import { deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
@@ -126,17 +124,13 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
     turns.wake()
     worker.wake()
   })
-  const settler = openSettler<Delivered>({
-    settle: async (done) => places.written(done, await settleDelivered(world, done)),
+  const settler = deliverySettler(world, places, {
     clock: systemClock,
     batchMax: config.workerBatch,
-    keyOf: ({ result }) => result.eventId,
     faultyMsMax: LEASE_MS,
     onError: (error) => log.error({ err: error }, 'deliveries could not be written'),
-    onGivenUp: (done, error) => {
-      places.written(done, [])
-      log.error({ err: error, count: done.length }, 'deliveries were not written: made again')
-    },
+    onGivenUp: (done, error) =>
+      log.error({ err: error, count: done.length }, 'deliveries were not written: made again'),
   })
   const worker = startWorker<Delivery, Delivered>({
     async claim(limit) {

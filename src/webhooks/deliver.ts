@@ -45,6 +45,9 @@ export interface DeliveryWorld {
   readonly turns?: ShardTurns
 }
 
+/** What of it is needed to write what deliveries came to. */
+export type SettledWorld = Pick<DeliveryWorld, 'db' | 'onDisabled'>
+
 /** A claimed delivery, where it is and where it goes. */
 export interface Delivery {
   readonly due: DueDelivery
@@ -272,7 +275,7 @@ function spanEnd({ status, reason }: Called) {
 
 /** Write what deliveries came to, and what they say of their endpoints. Safe to repeat. */
 export async function settleDelivered(
-  world: DeliveryWorld,
+  world: SettledWorld,
   made: readonly Delivered[],
 ): Promise<readonly Delivered[]> {
   const all = await withoutMoved(world, made)
@@ -296,7 +299,7 @@ export async function settleDelivered(
  * did not say, is nothing about the new one, which is called at once.
  */
 async function withoutMoved(
-  { db }: DeliveryWorld,
+  { db }: SettledWorld,
   all: readonly Delivered[],
 ): Promise<readonly Delivered[]> {
   const verdicts = all.flatMap(({ verdict }) => verdict ?? [])
@@ -328,7 +331,7 @@ function shardOf({ delivery }: Delivered): Shard {
 }
 
 /** Pause endpoints that are busy, and disable those that are gone or have been silent too long. */
-async function noteEndpoints(world: DeliveryWorld, all: readonly Delivered[]): Promise<void> {
+async function noteEndpoints(world: SettledWorld, all: readonly Delivered[]): Promise<void> {
   const pauses = new Map<OpenEndpoint, number>()
   const gone = new Set<OpenEndpoint>()
   const failed = new Set<OpenEndpoint>()

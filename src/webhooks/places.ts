@@ -1,4 +1,11 @@
-import { AT_ONCE, type Delivered, type Delivery } from './deliver.ts'
+import { openSettler, type Settler } from '../queue/settler.ts'
+import {
+  AT_ONCE,
+  settleDelivered,
+  type Delivered,
+  type Delivery,
+  type SettledWorld,
+} from './deliver.ts'
 
 /**
  * The places of endpoints in this process: `atOnce` for each. A place is free when its call has
@@ -42,4 +49,26 @@ export function deliveryPlaces(onHalf: () => void, atOnce = AT_ONCE) {
 /** Whether an endpoint said that it is not to be called. */
 function holds({ verdict }: Delivered): boolean {
   return verdict !== null && (verdict.pauseMs > 0 || verdict.gone)
+}
+
+type SettlerOptions = Parameters<typeof openSettler<Delivered>>[0]
+
+/**
+ * Write what deliveries came to. What is given up is made again when its lease ends, so its place
+ * is free as well.
+ */
+export function deliverySettler(
+  world: SettledWorld,
+  { written }: Pick<ReturnType<typeof deliveryPlaces>, 'written'>,
+  options: Omit<SettlerOptions, 'settle' | 'keyOf'>,
+): Settler<Delivered> {
+  return openSettler<Delivered>({
+    ...options,
+    settle: async (done) => written(done, await settleDelivered(world, done)),
+    keyOf: ({ result }) => result.eventId,
+    onGivenUp(done, error) {
+      written(done, [])
+      options.onGivenUp(done, error)
+    },
+  })
 }
