@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { Command } from 'commander'
+import { CommandMisused } from '../src/adapters/commands.ts'
 import { redriveCommand } from '../src/runs/command.ts'
 import { cancelRun } from '../src/runs/store.ts'
 import { testWorld, type TestWorld } from './harness.ts'
@@ -35,6 +36,10 @@ async function commandWith(
   try {
     await program.parseAsync(['redrive', ...args], { from: 'user' })
     return { text: lines.join(''), code: process.exitCode }
+  } catch (error) {
+    // What the process ends with then is decided where it began.
+    if (error instanceof CommandMisused) return { text: '', code: 2 }
+    throw error
   } finally {
     process.exitCode = 0
     for (const mock of mocks) mock.mock.restore()

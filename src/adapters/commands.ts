@@ -1,6 +1,8 @@
 import { once } from 'node:events'
-import { InvalidArgumentError } from 'commander'
+import { CommanderError, InvalidArgumentError } from 'commander'
+import { ConfigError } from '../config/config-error.ts'
 import { holdsCardNumber } from '../domain/card.ts'
+import { writeJson } from '../domain/json.ts'
 import type { Operator } from '../domain/operator.ts'
 import { REFUSALS, type Refusal } from '../domain/refusal.ts'
 import { isReason } from '../domain/words.ts'
@@ -46,17 +48,75 @@ export function operatorHere(reason: string): Operator {
   return { actor: `cli:${userName()}`, reason, requestId: 'cli', redriveId: null }
 }
 
+/** A command that is refused, as the API refuses. */
+class CommandRefused extends Error {
+  override readonly name = 'CommandRefused'
+  readonly refusal: Pick<Refusal, 'code' | 'until'>
+  readonly about: string
+  readonly detail: string
+
+  /** `sentence`: what a person is told, instead of what the API says. */
+  constructor(refusal: Pick<Refusal, 'code' | 'until'>, about: string, sentence?: string) {
+    const { code, until } = refusal
+    const more = until === undefined ? about : `until ${until.toISOString()}`
+    const named = more === '' ? code : `${code} (${more})`
+    super(sentence ?? `Refused: ${named}. ${REFUSALS[code][1]} See docs/errors.md.`)
+    this.refusal = refusal
+    this.detail = sentence ?? REFUSALS[code][1]
+    this.about = about
+  }
+}
+
+/** A command line that means nothing: it ends with 2. */
+export class CommandMisused extends Error {
+  override readonly name = 'CommandMisused'
+}
+
 /** How a command ends that is refused: its code, and what the API says with it. */
 export function refusedAs(code: Refusal['code']): Error {
   return refusedBy({ code })
 }
 
 /** The same, with what the caller needs where there is more to say: a time, or which field. */
-export function refusedBy({ code, until }: Pick<Refusal, 'code' | 'until'>, field = ''): Error {
-  const more = until === undefined ? field : `until ${until.toISOString()}`
-  const [, sentence] = REFUSALS[code]
-  const named = more === '' ? code : `${code} (${more})`
-  return new Error(`Refused: ${named}. ${sentence} See docs/errors.md.`)
+export function refusedBy(refusal: Pick<Refusal, 'code' | 'until'>, about = ''): Error {
+  return new CommandRefused(refusal, about)
+}
+
+/** The same, told in a sentence of its own. */
+export function refusedSaying(code: Refusal['code'], sentence: string): Error {
+  return new CommandRefused({ code }, '', sentence)
+}
+
+/** Whether what is asked for is to be said as JSON. */
+export function asksForJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end === -1 ? args.length : end).includes('--json')
+}
+
+/**
+ * Why a command ended with a code that is not 0, as one JSON object in a line. What is no refusal
+ * of the API has a code of its own: `configuration_invalid`, `call_invalid` or `failed`.
+ */
+export function failureJson(error: unknown, exitCode: number): string {
+  return writeJson({ ...failure(error), exit_code: exitCode })
+}
+
+function failure(error: unknown): Readonly<Record<string, string>> {
+  if (error instanceof CommandRefused) {
+    const { code, until } = error.refusal
+    const { detail } = error
+    const about = error.about === '' ? {} : { about: error.about }
+    return {
+      code,
+      detail,
+      ...about,
+      ...(until === undefined ? {} : { until: until.toISOString() }),
+    }
+  }
+  const detail = (error instanceof Error ? error.message : String(error)).replace(/^error: /, '')
+  if (error instanceof ConfigError) return { code: 'configuration_invalid', detail }
+  const isCall = error instanceof CommanderError || error instanceof CommandMisused
+  return { code: isCall ? 'call_invalid' : 'failed', detail }
 }
 
 /** Ids have at most 15 digits, as in the API. */

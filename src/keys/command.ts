@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
-import { print, withOpen, type Opened } from '../adapters/commands.ts'
+import { print, refusedSaying, withOpen, type Opened } from '../adapters/commands.ts'
 import { newKey, SCOPES, type Scope } from '../domain/api-key.ts'
 import { printable } from '../domain/printable.ts'
 import type { Db } from '../ports.ts'
@@ -55,8 +55,10 @@ export function keysCommand(program: Command, open: Open): void {
     .action(async (id: string, options: { json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
         const key = await revokeKey(db.global, id)
-        if (key === null)
-          throw new Error(`There is no key ${id}. \`payments keys list\` shows them.`)
+        if (key === null) {
+          const sentence = `There is no key ${id}. \`payments keys list\` shows them.`
+          throw refusedSaying('key_not_found', sentence)
+        }
         print(options.json ? JSON.stringify(keyBody(key)) : line(key))
       })
     })

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Help, type Option } from 'commander'
+import { asksForJson, CommandMisused, failureJson } from '../adapters/commands.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { printableLines } from '../domain/printable.ts'
 
@@ -16,6 +17,12 @@ export function newProgram(name: string): Command {
       .showHelpAfterError()
       // Throws instead of ending the process with a code that means something else.
       .exitOverride()
+      // Where JSON is asked for, it is said as JSON, by whoever ends the process.
+      .configureOutput({
+        writeErr(text) {
+          if (!asksForJson(process.argv.slice(2))) process.stderr.write(text)
+        },
+      })
       .configureHelp({ optionDescription })
   )
 }
@@ -34,10 +41,13 @@ export function runProgram(parse: (args: readonly string[]) => Promise<unknown>)
       if (error.code !== 'EPIPE') throw error
     })
   }
-  parse(process.argv.slice(2)).catch((error: unknown) => {
-    process.exitCode = codeOf(error)
+  const args = process.argv.slice(2)
+  parse(args).catch((error: unknown) => {
+    const code = codeOf(error)
+    process.exitCode = code
+    if (code !== 0 && asksForJson(args)) process.stderr.write(`${failureJson(error, code)}\n`)
     // What the parser has to say it has said.
-    if (!(error instanceof CommanderError)) {
+    else if (!(error instanceof CommanderError)) {
       const text = error instanceof Error ? error.message : String(error)
       process.stderr.write(`${printableLines(text)}\n`)
     }
@@ -51,5 +61,5 @@ export function runProgram(parse: (args: readonly string[]) => Promise<unknown>)
 
 function codeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED
-  return error instanceof ConfigError ? MISUSED : FAILED
+  return error instanceof ConfigError || error instanceof CommandMisused ? MISUSED : FAILED
 }

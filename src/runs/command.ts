@@ -6,7 +6,7 @@ import { formatMoney } from '../domain/money.ts'
 import { plan, type Plan, type Sum } from './letters.ts'
 import { RATE_DEFAULT } from './run.ts'
 import type { Run } from './store.ts'
-import { isMisused, planned, withRunOptions, type RunCall, type RunWorld } from './run-command.ts'
+import { demandCall, planned, withRunOptions, type RunCall, type RunWorld } from './run-command.ts'
 import type { RedriveFilter } from '../dead-letters/store.ts'
 
 interface Options extends RunCall {
@@ -40,7 +40,7 @@ export function redriveCommand(program: Command, open: () => Promise<Opened<RunW
 
   const words = { items: 'letters', dryRun: 'change nothing', made: 'opened', rate: RATE_DEFAULT }
   withRunOptions(command, words).action(async (options: Options) => {
-    if (isMisused(options)) return
+    demandCall(options)
     await withOpen(open, (world) => redrive(world, options))
   })
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { operatorHere, parseIdArgument, refusedAs, withOpen } from '../adapters/commands.ts'
-import type { Opened } from '../adapters/commands.ts'
+import { CommandMisused, operatorHere, parseIdArgument } from '../adapters/commands.ts'
+import { refusedAs, withOpen, type Opened } from '../adapters/commands.ts'
 import { parseTypes } from '../adapters/webhook-command-options.ts'
 import { writeJson } from '../domain/json.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
@@ -8,7 +8,7 @@ import { readEndpoint } from '../webhooks/store.ts'
 import { planReplay, REPLAY_RATE_DEFAULT, replayOf, type ReplayRequest } from './events.ts'
 import { readRun } from './read-store.ts'
 import type { Run } from './store.ts'
-import { isMisused, planned, withRunOptions, type RunCall, type RunWorld } from './run-command.ts'
+import { demandCall, planned, withRunOptions, type RunCall, type RunWorld } from './run-command.ts'
 
 interface Options extends RunCall {
   readonly types?: string[]
@@ -37,19 +37,19 @@ export function replayCommand(webhooks: Command, open: () => Promise<Opened<RunW
     rate: REPLAY_RATE_DEFAULT,
   }
   withRunOptions(command, words).action(async (id: bigint, options: Options) => {
-    if (!isMisused(options) && !isMixed(options)) {
-      await withOpen(open, (world) => replay(world, id, options))
-    }
+    demandCall(options)
+    demandUnmixed(options)
+    await withOpen(open, (world) => replay(world, id, options))
   })
 }
 
-/** Whether a call says twice which events are meant; it has been said then. */
-function isMixed({ snapshot, types, undelivered, after, before, dryRun }: Options): boolean {
-  if (snapshot === undefined) return false
-  if ([types, undelivered, after, before, dryRun].every((one) => one === undefined)) return false
-  process.stderr.write('A snapshot was found by a dry run: it takes no filter and no other one.\n')
-  process.exitCode = 2
-  return true
+/** Refuse a call that says twice which events are meant. */
+function demandUnmixed({ snapshot, types, undelivered, after, before, dryRun }: Options): void {
+  if (snapshot === undefined) return
+  if ([types, undelivered, after, before, dryRun].every((one) => one === undefined)) return
+  throw new CommandMisused(
+    'A snapshot was found by a dry run: it takes no filter and no other one.',
+  )
 }
 
 async function replay(world: RunWorld, id: bigint, options: Options): Promise<void> {

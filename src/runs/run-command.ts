@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { InvalidArgumentError, type Command } from 'commander'
-import { operatorHere, print, refusedAs } from '../adapters/commands.ts'
+import { CommandMisused, operatorHere, print, refusedAs } from '../adapters/commands.ts'
 import { progress } from '../adapters/terminal.ts'
 import { isReason } from '../domain/words.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
@@ -12,7 +12,6 @@ import type { Run } from './store.ts'
 /** What the commands about runs share: what they demand of a call, and how they go on. */
 
 /** The exit code of a wrong call. */
-const MISUSED = 2
 
 /** How often the run is looked at while another process, or the next second, is awaited. */
 const LOOK_MS = 100
@@ -98,13 +97,10 @@ export async function planned(world: RunWorld, call: RunCall, plan: Planned): Pr
   if (run.state !== 'done' || !ended.isWhole(run)) process.exitCode = INCOMPLETE
 }
 
-/** Whether a call is wrong, before anything is opened; it has been said why then. */
-export function isMisused(call: RunCall): boolean {
+/** Refuse a call that is wrong, before anything is opened. */
+export function demandCall(call: RunCall): void {
   const problem = misuse(call)
-  if (problem === null) return false
-  process.stderr.write(`${problem}\n`)
-  process.exitCode = MISUSED
-  return true
+  if (problem !== null) throw new CommandMisused(problem)
 }
 
 function misuse(call: RunCall): string | null {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { parseIdArgument, print, withOpen, type Opened } from '../adapters/commands.ts'
+import { parseIdArgument, print, refusedSaying } from '../adapters/commands.ts'
+import { withOpen, type Opened } from '../adapters/commands.ts'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
@@ -22,7 +23,7 @@ export function paymentCommand(program: Command, open: () => Promise<Opened<Time
     .action(async (id: bigint, { json }: { json?: boolean }) => {
       await withOpen(open, async (world) => {
         const found = await timeline(world, id)
-        if (found === null) throw new Error(`There is no payment ${id}.`)
+        if (found === null) throw refusedSaying('payment_not_found', `There is no payment ${id}.`)
         print(json ? await timelineJson(found) : timelineText(found, process.stdout.columns))
       })
     })

@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import { feeMinsIn, parseFeeMins } from '../domain/fee.ts'
 import { GATEWAY } from '../domain/payment.ts'
 import { printableLines } from '../domain/printable.ts'
-import { withOpen, type Opened } from '../adapters/commands.ts'
+import { CommandMisused, failureJson, withOpen } from '../adapters/commands.ts'
+import type { Opened } from '../adapters/commands.ts'
 import {
   type ProgressBar,
   type ProgressStream,
@@ -91,7 +92,8 @@ export async function openAndRun(
     return await withOpen(open, (world) => runVerify(world, options, streams))
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    streams.err.write(`verify: ${printableLines(text)}\n`)
+    const said = `verify: ${printableLines(text)}`
+    streams.err.write(`${options.json === true ? failureJson(error, UNCHECKED) : said}\n`)
     return UNCHECKED
   }
 }
@@ -107,7 +109,8 @@ export async function runVerify(
 ): Promise<number> {
   const read = readOptions(world, options)
   if (typeof read === 'string') {
-    streams.err.write(`verify: ${read}\n`)
+    const said = failureJson(new CommandMisused(read), UNCHECKED)
+    streams.err.write(`${options.json === true ? said : `verify: ${read}`}\n`)
     return UNCHECKED
   }
   const { gateways, feeFloors, examplesMax } = read

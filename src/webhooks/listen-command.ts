@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { print, refusedAs } from '../adapters/commands.ts'
+import { print, refusedAs, refusedSaying } from '../adapters/commands.ts'
 import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-command-options.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
@@ -55,7 +55,8 @@ async function listenHere(world: EndpointCommandWorld, options: ListenOptions): 
   const ended = await forwardEvents(world, how, stop.signal)
   if (ended === 'full') throw refusedAs('endpoints_full')
   if (ended === 'stopped') return
-  throw new Error(
+  throw refusedSaying(
+    ended === 'removed' ? 'endpoint_not_found' : 'endpoint_disabled',
     `The subscription of this command was ${ended} by somebody else, so nothing more is heard. ` +
       'Begin again to hear events.',
   )
