@@ -4,6 +4,7 @@ import http from 'node:http'
 import { test, type TestContext } from 'node:test'
 import fastify from 'fastify'
 import { systemClock } from '../src/adapters/clock.ts'
+import { noticeDesk } from '../src/charging/notice-desk-routes.ts'
 import { noticeRoutes } from '../src/charging/notice-routes.ts'
 import { readHttpNotice } from '../src/gateways/http-notice.ts'
 import { readYookassaNotice } from '../src/gateways/yookassa-notice.ts'
@@ -262,7 +263,7 @@ async function noticed(
   const told = { ...woken, onNotice: (_: string, end: string) => ends.push(end) }
   const { db, clock } = queue.world
   const callerOf = callers(['fd00::/8'])
-  await app.register(noticeRoutes({ db, clock, gateways, callerOf, ...told }))
+  await app.register(noticeRoutes(noticeDesk({ db, clock, gateways, callerOf, ...told })))
   const send = async (payload: string, remoteAddress = '198.51.100.1', forwarded?: string) => {
     const headers = {
       'content-type': 'application/json',

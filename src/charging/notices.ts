@@ -27,7 +27,7 @@ export interface NoticeWorld {
 export type NoticeEnd =
   'hurried' | 'watched' | 'nothing' | 'duplicate' | 'ignored' | 'refused' | 'limited' | 'crowded'
 
-type Taken =
+export type NoticeTaken =
   | { readonly kind: 'taken' }
   | { readonly kind: 'limited'; readonly waitMs: number }
   | { readonly kind: 'refused'; readonly code: 'gateway_not_found' | 'notice_refused' }
@@ -42,7 +42,7 @@ export async function takeNotice(
   name: string,
   raw: RawNotice,
   take: (gateway: string) => number,
-): Promise<Taken> {
+): Promise<NoticeTaken> {
   const { gateways, onNotice } = world
   const readNotice = gateways.get(name)?.readNotice
   if (readNotice === undefined) return { kind: 'refused', code: 'gateway_not_found' }

@@ -176,6 +176,21 @@ export function admitter(guards: Guards): (request: IncomingMessage) => boolean 
   }
 }
 
+/**
+ * Whether what a gateway sends may come in, asked before the framework has seen it: no key is asked
+ * for. Whoever may is trusted as the framework trusts.
+ */
+export function gatewayAdmitter({
+  keys,
+  checkHostAndOrigin,
+}: Guards): (request: IncomingMessage, caller: Caller) => boolean {
+  return (request, { address }) => {
+    if (keys === null && checkHostAndOrigin(request) !== null) return false
+    if (keys === null || isLoopback(address)) trusted(request.socket)
+    return true
+  }
+}
+
 function keepSitesOut(app: FastifyInstance, { checkHostAndOrigin }: Guards): void {
   app.addHook('onRequest', (request, reply, done) => {
     const code = checkHostAndOrigin(request.raw)

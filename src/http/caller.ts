@@ -60,6 +60,7 @@ function blockList(networks: readonly string[]): BlockList {
  * peer.
  */
 function plain(address: string): string {
+  if (!address.includes(':')) return address
   const [bare = ''] = address.split('%', 1)
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare
 }
@@ -72,6 +73,7 @@ function withoutPort(hop: string): string {
 
 /** The unit that limits are counted by. */
 function network(address: string): string {
+  if (!address.includes(':')) return address
   if (isIP(address) !== 6) return address
   const [head = '', tail = ''] = address.split('::')
   const groups = (part: string) => (part === '' ? [] : part.split(':'))

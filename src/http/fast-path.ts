@@ -36,6 +36,8 @@ export interface FastPathOptions {
   readonly routes: readonly FastRoute[]
   /** Whether the caller may; false: let the framework say why not. */
   readonly admit: (request: IncomingMessage) => boolean
+  /** Answers what is for none of the routes; false: it is nothing of its own. */
+  readonly others?: (request: IncomingMessage, response: ServerResponse) => boolean
   readonly requestId: (request: IncomingMessage) => string
   /** False while the process stops. */
   readonly open: () => boolean
@@ -62,7 +64,9 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
   const { handle: full } = app.front
   app.front.handle = (request, response) => {
     const route = routes.get(request.url ?? '')
-    if (route === undefined || !isPlain(request) || !options.open()) return full(request, response)
+    if (!options.open()) return full(request, response)
+    if (route === undefined && options.others?.(request, response) === true) return
+    if (route === undefined || !isPlain(request)) return full(request, response)
     const startedMs = options.elapsedMs()
     const handOver = (body: Buffer) => {
       bodies.set(request, body)
@@ -71,7 +75,7 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
     const respond = (body: Buffer): void => {
       const requestId = options.requestId(request)
       const answered = (given: HttpAnswer) => {
-        send(response, given, requestId)
+        sendPlain(response, given, requestId)
         const tookMs = options.elapsedMs() - startedMs
         options.onAnswer('POST', route.path, given.status, tookMs)
         logAnswer(app, requestId, { route: route.path, status: given.status, tookMs })
@@ -97,7 +101,7 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
         fail(error)
       }
     }
-    readBody(request, (body) => {
+    readPlain(request, (body) => {
       if (!options.admit(request)) return handOver(body)
       trusted(request.socket)
       respond(body)
@@ -114,16 +118,20 @@ function logAnswer(
   app.log.debug({ reqId, method: 'POST', route, status, took_ms: Math.round(tookMs) }, 'answered')
 }
 
-/** Nothing that needs a second look: one small JSON body of known length over HTTP/1.1. */
+/** Nothing that needs a second look: one small JSON body. */
 function isPlain(request: IncomingMessage): boolean {
+  return TYPES.has(request.headers['content-type'] ?? '') && isPlainPost(request, BODY_BYTES_MAX)
+}
+
+/** One body of a known length up to `bytesMax`, over HTTP/1.1, whatever it is. */
+export function isPlainPost(request: IncomingMessage, bytesMax: number): boolean {
   const { method, httpVersion, headers } = request
   const length = Number(headers['content-length'])
   return (
     method === 'POST' &&
     httpVersion === '1.1' &&
     length > 0 &&
-    length <= BODY_BYTES_MAX &&
-    TYPES.has(headers['content-type'] ?? '') &&
+    length <= bytesMax &&
     headers['transfer-encoding'] === undefined &&
     headers['content-encoding'] === undefined &&
     headers.expect === undefined &&
@@ -133,7 +141,7 @@ function isPlain(request: IncomingMessage): boolean {
 }
 
 /** Node ends the message after as many bytes as its Content-Length says. */
-function readBody(request: IncomingMessage, onBody: (body: Buffer) => void): void {
+export function readPlain(request: IncomingMessage, onBody: (body: Buffer) => void): void {
   let body: Buffer = Buffer.alloc(0)
   request.on('data', (chunk: Buffer) => {
     body = body.length === 0 ? chunk : Buffer.concat([body, chunk])
@@ -141,7 +149,8 @@ function readBody(request: IncomingMessage, onBody: (body: Buffer) => void): voi
   request.once('end', () => onBody(body))
 }
 
-function send(response: ServerResponse, answer: HttpAnswer, requestId: string): void {
+/** Write an answer as the framework would. */
+export function sendPlain(response: ServerResponse, answer: HttpAnswer, requestId: string): void {
   const text = writeJson(answer.body)
   response.writeHead(answer.status, [
     ...answer.headers,

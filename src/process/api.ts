@@ -49,6 +49,7 @@ import { deliveryRoutes } from '../webhooks/delivery-routes.ts'
 import { webhookRoutes } from '../webhooks/routes.ts'
 import type { Closing } from './closing.ts'
 import { consoleRoutes } from './console.ts'
+import { noticeDesk, type NoticeDesk } from '../charging/notice-desk-routes.ts'
 import { noticeRoutes } from '../charging/notice-routes.ts'
 import type { NoticeEnd } from '../charging/notices.ts'
 import type { OpenGateway } from './gateway.ts'
@@ -90,10 +91,14 @@ interface ApiNeeds {
   readonly stops: Closing
 }
 
-export async function apiRoutes(
-  shared: Process,
-  needs: ApiNeeds,
-): Promise<{ readonly routes: FastifyPluginAsync[]; readonly fast: FastRoute[] }> {
+/** What answers requests: the framework's routes, and what plain ones are answered by before. */
+interface ApiParts {
+  readonly routes: FastifyPluginAsync[]
+  readonly fast: FastRoute[]
+  readonly desk: NoticeDesk
+}
+
+export async function apiRoutes(shared: Process, needs: ApiNeeds): Promise<ApiParts> {
   const { probes, wake, refresh, end, webhooks, stops } = needs
   const { db, config, metrics, flusher, tracer } = shared
   const tracing = requestSpans(tracer)
@@ -124,6 +129,7 @@ export async function apiRoutes(
     },
     ...batchSpans(tracer),
   }
+  const desk = noticeDesk(noticesOf(shared, needs))
   const routes = [
     ...routesOfUsers(shared, reads),
     paymentRoutes({
@@ -154,11 +160,11 @@ export async function apiRoutes(
     counterRoutes({ db, flusher }),
     ...consoleRoutes(shared, { reads, health, ...needs }),
     healthRoutes(health),
-    noticeRoutes(noticesOf(shared, needs)),
+    noticeRoutes(desk),
     gatewayRoutes(gatewaysShown(shared, needs)),
   ]
   const fast = fastPaymentRoutes(accepts.accept, books, tracing.trace)
-  return { routes: tracedActs(tracing, routes), fast }
+  return { routes: tracedActs(tracing, routes), fast, desk }
 }
 
 /** The gateways as they are shown, and those that can be asked. */

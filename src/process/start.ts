@@ -11,7 +11,7 @@ import { writeJson } from '../domain/json.ts'
 import { hasAddress } from '../config/gateways.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { PostgresDb } from '../adapters/postgres.ts'
-import { admitter } from '../http/auth.ts'
+import { admitter, gatewayAdmitter, type Guards } from '../http/auth.ts'
 import {
   cachedProbe,
   probeRoutes,
@@ -20,6 +20,8 @@ import {
   type Probes,
 } from '../http/health.ts'
 import { addFastPath } from '../http/fast-path.ts'
+import { reportFailure } from '../http/failures.ts'
+import { fastNotices } from '../charging/fast-notice-routes.ts'
 import { CONSOLE, consolePage } from '../http/console-page.ts'
 import { buildServer, requestIds } from '../http/server.ts'
 import { startPage } from '../http/start-page.ts'
@@ -107,7 +109,7 @@ async function open(
   const watches = openWatches(shared, roles, gateways)
   const webhooks = openWebhooks(shared, roles)
   const probes = probesOf(shared, worker, usesDatabase(roles))
-  const { routes, fast } =
+  const { routes, fast, desk } =
     webhooks !== null
       ? await apiRoutes(shared, {
           probes,
@@ -120,11 +122,12 @@ async function open(
           mockGateway: roles.mockGateway,
           stops: needed,
         })
-      : { routes: [], fast: [] }
+      : { routes: [], fast: [], desk: null }
   const { elapsedMs } = systemClock
   addFastPath(app, {
     routes: fast,
     admit: admitter(guards),
+    others: noticesIn(shared, { desk, guards, requestId, onAnswer }),
     requestId,
     open: () => !shared.refusing,
     elapsedMs,
@@ -158,6 +161,30 @@ async function open(
 function hereOf(url: string): string {
   return url.replace('0.0.0.0', '127.0.0.1').replace('[::]', '127.0.0.1')
 }
+
+/** What answers plain notices before the framework. */
+function noticesIn(
+  { log }: Process,
+  {
+    desk,
+    guards,
+    ...needs
+  }: Omit<Fast, 'desk' | 'admit' | 'elapsedMs' | 'failed'> & {
+    readonly desk: Fast['desk'] | null
+    readonly guards: Guards
+  },
+): ReturnType<typeof fastNotices> {
+  if (desk === null) return () => false
+  return fastNotices({
+    ...needs,
+    desk,
+    admit: gatewayAdmitter(guards),
+    elapsedMs: systemClock.elapsedMs,
+    failed: (error, reqId) => reportFailure(error, log.child({ reqId })),
+  })
+}
+
+type Fast = Parameters<typeof fastNotices>[0]
 
 /** The server without routes, and what its fast path needs of it. */
 async function openServer(shared: Process, roles: Roles) {
