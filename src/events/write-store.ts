@@ -38,6 +38,19 @@ const amount = (column: string) => `trim_scale(coalesce(${column}, 0) * unit.one
  */
 const TEXTS_MAX = 5_500
 
+/** How a statement of events begins: what of the rows in `source` is told, where any is wanted. */
+const tellOf = (columns: string, source: string) => `
+  insert into events (shard, id, payment_id, type, sequence, body, created_at)
+  with told as materialized (
+    select wanted.shards, ${columns}, body.text, clock.time
+    from clock, event_wants wanted
+    cross join lateral (
+      select *
+      from ${source} source
+      where wanted.types <> '{}'
+      offset 0
+    ) changed`
+
 /** The columns of a payment that its events show. */
 export const PAYMENT_SHOWN = `id, user_id, type, status, amount, commission, attempts, last_error,
       gateway_ref, created_at, finished_at, refunded, returned, parent_id, fee_returned,
@@ -48,17 +61,7 @@ export const PAYMENT_SHOWN = `id, user_id, type, status, amount, commission, att
  * list of SQL, each with a type, or null for no event, and its sequence.
  */
 export function paymentEvents(source: string, kinds: string): string {
-  return `
-  insert into events (shard, id, payment_id, type, sequence, body, created_at)
-  with told as materialized (
-    select wanted.shards, changed.id, kind.type, kind.sequence, body.text, clock.time
-    from clock, event_wants wanted
-    cross join lateral (
-      select *
-      from ${source} source
-      where wanted.types <> '{}'
-      offset 0
-    ) changed
+  return `${tellOf('changed.id, kind.type, kind.sequence', source)}
     cross join lateral (values ${kinds}) kind (type, sequence)
     cross join lateral (
       select
@@ -118,17 +121,7 @@ export const LETTER_SHOWN = `id, payment_id, user_id, payment_type, amount, comm
 
 /** Write events of changed letters: `source` has the columns of `LETTER_SHOWN`. */
 export function letterEvents(source: string, type: string): string {
-  return `
-  insert into events (shard, id, payment_id, type, sequence, body, created_at)
-  with told as materialized (
-    select wanted.shards, changed.payment_id, body.text, clock.time
-    from clock, event_wants wanted
-    cross join lateral (
-      select *
-      from ${source} source
-      where wanted.types <> '{}'
-      offset 0
-    ) changed
+  return `${tellOf('changed.payment_id', source)}
     cross join lateral (
       select
         ${unitOf('changed.currency')} as one
