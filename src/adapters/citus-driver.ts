@@ -1,8 +1,12 @@
 import type { Statement } from '../ports.ts'
+import { partsOf, type Part } from './citus-parts.ts'
 import type { Driver, DriverTx } from './shard-session.ts'
 
 /** How a statement about the shards of a server names the one that it looks at. */
 const NAMED = /= (?:asked\.number|\w+\.shard)\b/
+
+/** What changes several tables by its values alone: none of its parts reads what another writes. */
+const BY_VALUES = /^(?:payments_accept(?:_routed)?|tasks_redrive|tasks_insert_later)$/
 
 /** The same at every place of a text. */
 const ALL_NAMED = new RegExp(NAMED, 'g')
@@ -23,6 +27,24 @@ export function shardByShard(node: Driver, coordinator: Pick<Driver, 'run'>): Dr
     if (known === undefined) texts.set(statement.name, text)
     return { ...statement, text }
   }
+  const split = new Map<string, readonly Part[] | null>()
+  const partsKnown = (statement: Statement<unknown>): readonly Part[] | null => {
+    const known = split.get(statement.name)
+    if (known !== undefined) return known
+    const parts = BY_VALUES.test(statement.name) ? partsOf(statement) : null
+    split.set(statement.name, parts)
+    return parts
+  }
+  const write = (tx: DriverTx, statement: Statement<unknown>, values: readonly unknown[]) => {
+    const parts = partsKnown(statement)
+    if (parts === null) return tx.write(named(statement), values)
+    for (const { statement: part, places } of parts) {
+      tx.write(
+        part,
+        places.map((place) => values[place - 1]),
+      )
+    }
+  }
   return {
     run: (statement, values) =>
       statement.sharded === false && !NAMED.test(statement.text)
@@ -32,7 +54,7 @@ export function shardByShard(node: Driver, coordinator: Pick<Driver, 'run'>): Dr
       node.transaction((tx) => {
         const wrapped: DriverTx = {
           run: (statement, values) => tx.run(named(statement), values),
-          write: (statement, values) => tx.write(named(statement), values),
+          write: (statement, values) => write(tx, statement, values),
         }
         return work(wrapped)
       }, lockMs),
