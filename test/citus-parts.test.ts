@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import pg from 'pg'
-import { partsOf } from '../src/adapters/citus-parts.ts'
+import { citusPartsOf } from '../src/adapters/citus-parts.ts'
 import type { Statement } from '../src/ports.ts'
 import { cloneDatabase } from './databases.ts'
 import { statements } from './statements.ts'
@@ -12,7 +12,7 @@ test('a batch is accepted the same in one statement and in a part for each table
   const all = await statements()
   const accept = all.find(({ name }) => name === 'payments_accept')
   assert.ok(accept)
-  const parts = partsOf(accept as unknown as Statement<unknown>) ?? []
+  const parts = citusPartsOf(accept as unknown as Statement<unknown>) ?? []
   assert.equal(parts.length, TABLES.length)
   const client = new pg.Client({ connectionString: await cloneDatabase(t) })
   client.on('error', () => undefined)
@@ -70,5 +70,5 @@ test('what needs the rows of a part that changes some is left whole, as is one c
     'with a as materialized (select $1::int as id) insert into one select id from a',
     'insert into one values ($1)',
   ]
-  for (const text of texts) assert.equal(partsOf({ name: 'test', text }), null, text)
+  for (const text of texts) assert.equal(citusPartsOf({ name: 'test', text }), null, text)
 })

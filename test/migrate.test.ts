@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { Client } from 'pg'
+import { commandsOf } from '../src/adapters/migration-files.ts'
 import { migrate, migrationStatus } from '../src/adapters/migrate.ts'
 import { emptyDatabase, query } from './databases.ts'
 
@@ -281,3 +282,16 @@ async function waitingForLock(url: string): Promise<void> {
       and wait_event_type = 'Lock'`
   while ((await query(url, waiting)).length === 0);
 }
+
+test('the commands of a migration are told apart, whatever stands in texts and bodies', () => {
+  const text = `-- one; two
+    create table a (x text default ';''');
+    do $x$ begin perform 1; end $x$; alter table "a;b" add y int -- the end;
+    ;`
+  const commands = commandsOf(text).map((command) => command.trim())
+  assert.deepEqual(commands, [
+    "create table a (x text default ';''')",
+    'do $x$ begin perform 1; end $x$',
+    'alter table "a;b" add y int',
+  ])
+})

@@ -1,5 +1,5 @@
 import type { Statement } from '../ports.ts'
-import { partsOf, type Part } from './citus-parts.ts'
+import { citusPartsOf, type CitusPart } from './citus-parts.ts'
 import type { Driver, DriverTx } from './shard-session.ts'
 
 /** How a statement about the shards of a server names the one that it looks at. */
@@ -27,11 +27,11 @@ export function shardByShard(node: Driver, coordinator: Pick<Driver, 'run'>): Dr
     if (known === undefined) texts.set(statement.name, text)
     return { ...statement, text }
   }
-  const split = new Map<string, readonly Part[] | null>()
-  const partsKnown = (statement: Statement<unknown>): readonly Part[] | null => {
+  const split = new Map<string, readonly CitusPart[] | null>()
+  const partsKnown = (statement: Statement<unknown>): readonly CitusPart[] | null => {
     const known = split.get(statement.name)
     if (known !== undefined) return known
-    const parts = BY_VALUES.test(statement.name) ? partsOf(statement) : null
+    const parts = BY_VALUES.test(statement.name) ? citusPartsOf(statement) : null
     split.set(statement.name, parts)
     return parts
   }

@@ -1,7 +1,7 @@
 import type { Statement } from '../ports.ts'
 
 /** A part of a statement that stands for itself, and which of its values it takes. */
-export interface Part {
+export interface CitusPart {
   readonly statement: Statement<unknown>
   /** Places among the values of the whole, from 1. */
   readonly places: readonly number[]
@@ -23,7 +23,7 @@ const NAME = /\s*(\w+) as (?:materialized )?\(/y
  * nothing to do with it; a statement about one table runs where the shard is. Null: it changes one
  * table, or a part needs what another one returns. All times in it are that of the transaction.
  */
-export function partsOf({ name, text, ...rest }: Statement<unknown>): Part[] | null {
+export function citusPartsOf({ name, text, ...rest }: Statement<unknown>): CitusPart[] | null {
   const named = partsIn(text)
   const changing = named.filter(({ changes }) => changes)
   const depends = changing.some(({ name: one }) =>
@@ -35,10 +35,10 @@ export function partsOf({ name, text, ...rest }: Statement<unknown>): Part[] | n
     const lists = needed.map((one) => `${one.name} as materialized (${one.text})`)
     const whole = (lists.length === 0 ? '' : `with ${lists.join(', ')}`) + part.text
     const places = [...new Set([...whole.matchAll(/\$(\d+)/g)].map(([, place]) => Number(place)))]
-    const own = whole
+    const numbered = whole
       .replace(/\$(\d+)/g, (_, place: string) => `$${places.indexOf(Number(place)) + 1}`)
       .replaceAll('clock_timestamp()', 'now()')
-    return { statement: { ...rest, name: `${name}_${index}`, text: own }, places }
+    return { statement: { ...rest, name: `${name}_${index}`, text: numbered }, places }
   })
 }
 

@@ -1,7 +1,12 @@
 import type { Client } from 'pg'
 import { systemClock } from './clock.ts'
 import { connectToPrimary } from './primary.ts'
-import { readMigrations, type Migration, type MigrationStep } from './migration-files.ts'
+import {
+  commandsOf,
+  readMigrations,
+  type Migration,
+  type MigrationStep,
+} from './migration-files.ts'
 
 /** What a run did. Names are file names without `.sql`, such as `0001_initial`. */
 interface MigrateResult {
@@ -283,13 +288,28 @@ async function execute(
 ): Promise<string | null> {
   try {
     if (step.kind === 'once') {
-      await client.query(step.text)
+      await executeAll(client, step.text)
       return null
     }
     const { rows } = await client.query<{ position: string | null }>(step.text, [position])
     return rows[0]?.position ?? null
   } catch (error) {
     throw failure(migration, step, error as DatabaseError)
+  }
+}
+
+/** Citus says so of a text of several commands, one of which is about a distributed table. */
+const ONE_BY_ONE = 'cannot insert multiple commands into a prepared statement'
+
+/** Carry out all commands of a text: together, or one by one where that is refused. */
+async function executeAll(client: Client, text: string): Promise<void> {
+  await client.query('savepoint whole')
+  try {
+    await client.query(text)
+  } catch (error) {
+    if (!(error instanceof Error) || error.message !== ONE_BY_ONE) throw error
+    await client.query('rollback to savepoint whole')
+    for (const command of commandsOf(text)) await client.query(command)
   }
 }
 

@@ -71,3 +71,16 @@ function stepsOf(name: string, text: string): MigrationStep[] {
     return { kind, text: text.slice(from, marks[index + 1]?.index), linesBefore }
   })
 }
+
+/** What ends a command, or may hide that: comments, texts, names, and bodies in dollars. */
+const WORDS = /--[^\n]*|'[^']*'|"[^"]*"|(\$\w*\$)[^]*?\1|[^]/g
+
+/** The commands of a text, each by itself. */
+export function commandsOf(text: string): string[] {
+  const commands: string[] = ['']
+  for (const [word] of text.matchAll(WORDS)) {
+    if (word === ';') commands.push('')
+    else commands.push(`${commands.pop() ?? ''}${word.startsWith('--') ? '' : word}`)
+  }
+  return commands.filter((command) => command.trim() !== '')
+}
