@@ -146,6 +146,8 @@ test('a key makes one refund, and a refusal for lack of funds under it stays one
     { type: 'deposit', userId: deposit.userId, amount: 4_000n, idempotencyKey: 'k1' },
   ])
   assert(deposited?.kind === 'refused' && deposited.refusal.code === 'idempotency_key_reuse')
+  // Of another kind of payment only that is told: nothing else of the two can be compared.
+  assert.deepEqual(deposited.refusal.faults, [{ field: 'type', code: 'differs' }])
 })
 
 test('a declined refund gives back its hold and what it reserved, and is repeated by a redrive', async (t) => {

@@ -11,6 +11,7 @@ import {
 } from '../domain/acceptance.ts'
 import { exponentOf } from '../domain/currency.ts'
 import { feeIn, type Fees } from '../domain/fee.ts'
+import type { BookedType } from '../domain/payment.ts'
 import { isLocked, type Runner, type Shard, type Tx } from '../ports.ts'
 import { lockFreeUsers, lockUsers, readUsers, type Spendable } from '../users/store.ts'
 import { paymentsByReferences, sentOf, writeNoted } from './details-store.ts'
@@ -271,10 +272,11 @@ async function earlierPayments(
   const earlier = new Map(
     payments.map((payment) => [keyOf(payment.userId, payment.idempotencyKey ?? ''), payment]),
   )
-  // Only a repeated key needs this, and few are.
+  // Only a repeated key needs this, and few are. A refund has other fields under the same names.
+  const alike = payments.filter(({ type }: { readonly type: BookedType }) => type !== 'refund')
   const sent = await sentOf(
     tx,
-    payments.map(({ id }) => id),
+    alike.map(({ id }) => id),
   )
   return { earlier, sent }
 }
