@@ -4,7 +4,8 @@ import { ConfigError } from '../config/config-error.ts'
 import { holdsCardNumber } from '../domain/card.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Operator } from '../domain/operator.ts'
-import { REFUSALS, type Refusal } from '../domain/refusal.ts'
+import { shortestMoney } from '../domain/money.ts'
+import { detailOf, type Refusal } from '../domain/refusal.ts'
 import { isReason } from '../domain/words.ts'
 import { userName } from './terminal.ts'
 
@@ -51,18 +52,19 @@ export function operatorHere(reason: string): Operator {
 /** A command that is refused, as the API refuses. */
 class CommandRefused extends Error {
   override readonly name = 'CommandRefused'
-  readonly refusal: Pick<Refusal, 'code' | 'until'>
+  readonly refusal: Refusal
   readonly about: string
   readonly detail: string
 
   /** `sentence`: what a person is told, instead of what the API says. */
-  constructor(refusal: Pick<Refusal, 'code' | 'until'>, about: string, sentence?: string) {
-    const { code, until } = refusal
+  constructor(refusal: Refusal, about: string, sentence?: string) {
+    const { code, until, exponent } = refusal
     const more = until === undefined ? about : `until ${until.toISOString()}`
     const named = more === '' ? code : `${code} (${more})`
-    super(sentence ?? `Refused: ${named}. ${REFUSALS[code][1]} See docs/errors.md.`)
+    const detail = detailOf(exponent === undefined ? { code } : { code, exponent })
+    super(sentence ?? `Refused: ${named}. ${detail} See docs/errors.md.`)
     this.refusal = refusal
-    this.detail = sentence ?? REFUSALS[code][1]
+    this.detail = sentence ?? detail
     this.about = about
   }
 }
@@ -77,9 +79,17 @@ export function refusedAs(code: Refusal['code']): Error {
   return refusedBy({ code })
 }
 
-/** The same, with what the caller needs where there is more to say: a time, or which field. */
-export function refusedBy(refusal: Pick<Refusal, 'code' | 'until'>, about = ''): Error {
-  return new CommandRefused(refusal, about)
+/** The same, with what the API would say beside it: what is left, which payment, which field. */
+export function refusedBy(refusal: Refusal, about = ''): Error {
+  return new CommandRefused(refusal, about === '' ? aboutOf(refusal) : about)
+}
+
+function aboutOf({ atMost, paymentId, evidence, exponent = 2 }: Refusal): string {
+  const parts: string[] = []
+  if (atMost !== undefined) parts.push(`at most ${shortestMoney(atMost, exponent)}`)
+  if (paymentId !== undefined) parts.push(`payment ${paymentId}`)
+  if (evidence !== undefined) parts.push(`evidence: ${evidence}`)
+  return parts.join(', ')
 }
 
 /** The same, told in a sentence of its own. */

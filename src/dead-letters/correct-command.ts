@@ -5,7 +5,7 @@ import {
   parseReason,
   parseRef,
   print,
-  refusedAs,
+  refusedBy,
   withOpen,
   type Opened,
 } from '../adapters/commands.ts'
@@ -34,7 +34,7 @@ export function correctCommand(
         const word = { letterId, gatewayRef: ref ?? null, ...more }
         const [answer] = await correct(world, operatorHere(reason), [word])
         if (answer === undefined || answer.kind === 'refused')
-          throw refusedAs(answer?.refusal.code ?? 'letter_not_found')
+          throw refusedBy(answer?.refusal ?? { code: 'letter_not_found' })
         const { paymentId } = answer
         const body = { letter_id: Number(letterId), payment_id: Number(paymentId) }
         print(

@@ -4,7 +4,7 @@ import {
   parseIdArgument,
   parseReason,
   print,
-  refusedAs,
+  refusedBy,
   withOpen,
   type Opened,
 } from '../adapters/commands.ts'
@@ -25,7 +25,7 @@ export function cancelCommand(program: Command, open: () => Promise<Opened<Cance
     .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {
       await withOpen(open, async (world) => {
         const { answer } = await cancelUnderKey(world, { id, key: null }, operatorHere(reason))
-        if (answer.kind === 'refused') throw refusedAs(answer.refusal.code)
+        if (answer.kind === 'refused') throw refusedBy(answer.refusal)
         const body = { payment_id: Number(id), canceled: true }
         print(json ? writeJson(body) : `Payment ${id} is canceled.`)
       })

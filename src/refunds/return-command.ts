@@ -6,6 +6,7 @@ import {
   parseRef,
   print,
   refusedAs,
+  refusedBy,
   withOpen,
   type Opened,
 } from '../adapters/commands.ts'
@@ -53,11 +54,11 @@ async function book(world: ReturnWorld, parentId: bigint, options: ReturnOptions
   const exponent = (await exponentsOf(world.db, [parentId])).get(parentId)
   if (exponent === undefined) throw refusedAs('payment_not_found')
   const money = parseMoney(options.amount, 1n, exponent)
-  if (!money.ok) throw refusedAs(money.problem)
+  if (!money.ok) throw refusedBy({ code: money.problem, exponent })
   const draft = { parentId, kind, ref, amount: money.minor, besidesRefund }
   const [answer] = await bookReturns(world, operatorHere(reason), [draft])
   if (answer === undefined || answer.kind === 'refused')
-    throw refusedAs(answer?.refusal.code ?? 'payment_not_found')
+    throw refusedBy(answer?.refusal ?? { code: 'payment_not_found' })
   const booked = answer.kind === 'booked'
   const id = booked ? answer.payment.id : answer.paymentId
   const canceled = booked ? answer.canceled.map(Number) : []

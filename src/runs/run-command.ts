@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { InvalidArgumentError, type Command } from 'commander'
-import { CommandMisused, operatorHere, print, refusedAs } from '../adapters/commands.ts'
+import { CommandMisused, operatorHere, print, refusedBy } from '../adapters/commands.ts'
 import { progress } from '../adapters/terminal.ts'
 import { isReason } from '../domain/words.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
@@ -91,7 +91,7 @@ export async function planned(world: RunWorld, call: RunCall, plan: Planned): Pr
   const by = { ...operatorHere(call.reason?.trim() ?? ''), ratePerSecond: call.rate }
   const to = endpointId === undefined ? {} : { endpointId }
   const answer = await start(world, snapshot, { ...by, ...to })
-  if (answer.kind === 'refused') throw refusedAs(answer.refusal.code)
+  if (answer.kind === 'refused') throw refusedBy(answer.refusal)
   const run = await carryOut(world, answer.run, by.actor, call.json ? null : label)
   print(call.json ? await ended.json(run) : ended.text(run))
   if (run.state !== 'done' || !ended.isWhole(run)) process.exitCode = INCOMPLETE

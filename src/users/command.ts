@@ -5,6 +5,7 @@ import {
   parseReason,
   print,
   refusedAs,
+  refusedBy,
   withOpen,
 } from '../adapters/commands.ts'
 import type { Opened } from '../adapters/commands.ts'
@@ -67,7 +68,7 @@ export function usersCommand(program: Command, open: Open, erase: Erase): void {
     .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {
       await withOpen(open, async ({ db }) => {
         const answer = await erase(db, id, operatorHere(reason))
-        if (answer.kind === 'refused') throw refusedAs(answer.refusal.code)
+        if (answer.kind === 'refused') throw refusedBy(answer.refusal)
         const { externalId, metadata, payments } = answer.erased
         const body = { id: Number(id), external_id: externalId, metadata, payments }
         print(json ? writeJson(body) : `User ${id} is erased, and ${payments} payments with it.`)
