@@ -6,10 +6,11 @@
  * that has nothing else to do.
  */
 import { setMaxListeners } from 'node:events'
-import { createWriteStream, writeFileSync } from 'node:fs'
+import { createWriteStream, existsSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { run } from 'node:test'
 import * as builtin from 'node:test/reporters'
+import { bundleOf, sourceOf } from './bundles.mjs'
 import { isFile } from './unfinished.mjs'
 
 /** The files that take longest, longest first; a whole run says when this is no longer true. */
@@ -88,8 +89,31 @@ const stopping = new AbortController()
 setMaxListeners(0, stopping.signal)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stopping.abort())
 
+/** The folder of what was made of the files to run it faster. */
+const bundles = process.env.TEST_BUNDLES ?? ''
+
+/** @param {string} file */
+function programOf(file) {
+  const bundled = bundleOf(bundles, file)
+  return existsSync(bundled) ? bundled : file
+}
+
+/**
+ * Events that name the files that were asked for, not those that ran.
+ *
+ * @param {AsyncIterable<{ data: { name?: string, file?: string } }>} told
+ */
+async function* bySource(told) {
+  for await (const event of told) {
+    const { name, file } = event.data
+    if (name !== undefined) event.data.name = sourceOf(bundles, name)
+    if (file !== undefined) event.data.file = sourceOf(bundles, file)
+    yield event
+  }
+}
+
 const events = run({
-  files: files.toSorted((one, other) => placeOf(one) - placeOf(other)),
+  files: files.toSorted((one, other) => placeOf(one) - placeOf(other)).map(programOf),
   concurrency: option('--test-concurrency') ?? true,
   timeout: option('--test-timeout') ?? Number.POSITIVE_INFINITY,
   signal: stopping.signal,
@@ -102,15 +126,16 @@ const failed = new Set()
 events.on('test:fail', ({ todo, file, name }) => {
   if (todo !== undefined && todo !== false) return
   process.exitCode = 1
-  failed.add(pathOf(file ?? name))
+  failed.add(pathOf(sourceOf(bundles, file ?? name)))
 })
 events.on('test:complete', (data) => {
-  if (isFile(data)) tookMs.set(pathOf(data.name), data.details.duration_ms)
+  if (isFile(data)) tookMs.set(pathOf(sourceOf(bundles, data.name)), data.details.duration_ms)
 })
 
 const destinations = values('--test-reporter-destination')
 for (const [index, name] of values('--test-reporter').entries()) {
-  events.compose(await reporterOf(name)).pipe(streamTo(destinations[index] ?? 'stdout'))
+  const named = /** @type {import('node:stream').Readable} */ (events.compose(bySource))
+  named.compose(await reporterOf(name)).pipe(streamTo(destinations[index] ?? 'stdout'))
 }
 
 /**

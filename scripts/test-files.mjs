@@ -63,6 +63,17 @@ export function testFiles(root, suite) {
 }
 
 /**
+ * Whether a file, or one that it imports, imports modules of ours by names that it makes up.
+ *
+ * @param {string} root
+ * @param {string} file
+ */
+export function importsByName(root, file) {
+  const texts = textsFrom(root, file, new Map())
+  return [...texts.values()].some((text) => /\bawait import\((url|module)\)/.test(text))
+}
+
+/**
  * The texts of the files of ours that a file imports, directly or through others, and its own.
  *
  * @param {string} root

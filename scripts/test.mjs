@@ -19,8 +19,9 @@ import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
+import { bundle } from './bundles.mjs'
 import { temporaryFolder } from './temporary.mjs'
-import { testFiles } from './test-files.mjs'
+import { importsByName, testFiles } from './test-files.mjs'
 import { compile, loadFrom } from './typescript.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -126,7 +127,11 @@ function runTests(url, files, sideBySide) {
     ...files,
   ]
   const database = url === null ? {} : { TEST_DATABASE_URL: url, TEST_TEMPLATE: TEMPLATE }
-  const own = { TEST_FOLDER: folder, TEST_COMPILED: compiledIn(folder) }
+  const own = {
+    TEST_FOLDER: folder,
+    TEST_COMPILED: compiledIn(folder),
+    TEST_BUNDLES: bundlesIn(folder),
+  }
   const env = { ...process.env, ...database, ...own }
   return new Promise((done) => {
     // A group of their own, with all that they start: it can be ended as a whole.
@@ -151,6 +156,9 @@ function runTests(url, files, sideBySide) {
 async function runAll(url) {
   const named = given.filter((argument) => !argument.startsWith('-'))
   const files = named.length > 0 ? named : testFiles(root, suite)
+  const there = files.filter((file) => fs.existsSync(join(root, file)))
+  const whole = there.filter((file) => !importsByName(root, file))
+  await bundle(whole, bundlesIn(folder))
   const code = await runTests(url, files, FILES_SIDE_BY_SIDE)
   if (code === 0 || !again || interrupted) return code
   const failed = failedFiles()
@@ -193,6 +201,15 @@ function isReporter(option) {
  */
 function compiledIn(folder) {
   return join(folder, 'compiled')
+}
+
+/**
+ * Where this run keeps the tests with all that they import.
+ *
+ * @param {string} folder
+ */
+function bundlesIn(folder) {
+  return join(folder, 'bundles')
 }
 
 /** The address of the tests' server, with a template; null: they need none. */

@@ -98,4 +98,15 @@ export function load(url, context, next) {
   return { format: 'module', source, shortCircuit: true }
 }
 
-if (isMainThread && process.env.TEST_COMPILED) loadFrom(process.env.TEST_COMPILED)
+const compiled = process.env.TEST_COMPILED
+if (isMainThread && compiled !== undefined) {
+  // A bundle (bundles.mjs) has all that it imports, and needs no thread that loads modules.
+  if (isBundle(process.argv[1])) process.setSourceMapsEnabled(true)
+  else loadFrom(compiled)
+}
+
+/** @param {string | undefined} program */
+function isBundle(program) {
+  const bundles = process.env.TEST_BUNDLES
+  return bundles !== undefined && program?.startsWith(bundles + sep)
+}
