@@ -95,8 +95,9 @@ async function main(options: Options): Promise<void> {
     if (options.save) save(report)
     const wrong = scenarios.some(({ books }) => books?.right === false)
     const missed = report.bars.some((bar) => passes(bar) === false)
-    // 2: the books are wrong; 1: a bar was missed; 0: neither.
-    process.exitCode = wrong ? 2 : missed ? 1 : 0
+    const failed = scenarios.some(({ measures }) => measures.length === 0)
+    // 2: the books are wrong; 1: a bar was missed, or a scenario was not carried out; 0: neither.
+    process.exitCode = wrong ? 2 : missed || failed ? 1 : 0
   } finally {
     await rig.stop()
   }

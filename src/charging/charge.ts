@@ -46,6 +46,12 @@ export interface ChargeWorld {
   readonly turns?: ShardTurns
 }
 
+/** What a claim is made with: no gateway is called. */
+type ClaimWorld = Pick<
+  ChargeWorld,
+  'db' | 'clock' | 'leaseMs' | 'callMsMax' | 'random' | 'traced' | 'turns'
+> & { readonly gateway: Pick<Gateway, 'profile'> }
+
 /** A retry budget that is shared by the claims of a process. */
 export interface Budget {
   /** A first attempt was made. */
@@ -105,7 +111,7 @@ export interface Settlement {
  * is counted.
  */
 export async function claim(
-  world: ChargeWorld,
+  world: ClaimWorld,
   limit: number,
   operations: readonly Operation[] = OPERATIONS,
 ): Promise<Claim[]> {
@@ -123,7 +129,7 @@ export async function claim(
 }
 
 /** Begins at any shard, so that a busy one cannot starve those behind it. */
-function anyFirst({ db: { shards }, random }: ChargeWorld): readonly Shard[] {
+function anyFirst({ db: { shards }, random }: ClaimWorld): readonly Shard[] {
   return beginningAt(shards, shards.length === 1 ? 0 : Math.floor(random() * shards.length))
 }
 
@@ -132,7 +138,7 @@ const NOTHING_SAID: ReadonlyMap<bigint, Details> = new Map()
 export const UNTRACED: ReadonlyMap<bigint, string> = new Map()
 
 async function claimInShard(
-  world: ChargeWorld,
+  world: ClaimWorld,
   shard: Shard,
   operation: Operation,
   limit: number,
