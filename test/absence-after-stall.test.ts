@@ -94,3 +94,91 @@ test('a gateway that has been at work for the grace since a charge proves by “
   other.clock.advance(2 * GRACE_MS)
   assert.equal((await other.ask()).step, 'doubt', 'nor does an answer about a payout')
 })
+
+/** A gateway that answers every question with "not found", as it has no charge by that key. */
+function forgetful(atWork = heardOf()) {
+  const { clock, hears } = atWork
+  const sentMs = clock.elapsedMs()
+  const task = { ...TASK, lookups: 0, doubtMs: sentMs }
+  const gateway = {
+    profile: profileOf(POLICY),
+    lookup: async () => {
+      clock.advance(20)
+      return { outcome: absent, sent: true, httpStatus: 404 }
+    },
+    execute: () => assert.fail('its tries are used up'),
+    close: async () => undefined,
+  }
+  const world = {
+    db: { currency: 'USD' },
+    clock,
+    gateway,
+    policy: POLICY,
+    leaseMs: 60_000,
+    callMsMax: 1_000,
+    random: () => 0,
+  }
+  /** Ask when it is due, and wait as long as is decided. */
+  const ask = async (type = 'deposit', again = hears) => {
+    const { doubtMs, ...kept } = task
+    const [ageMs, firstSentAgeMs] = [clock.elapsedMs() - doubtMs, clock.elapsedMs() - sentMs]
+    const state = { ...kept, doubtAgeMs: ageMs, firstSentAgeMs, pendingAgeMs: firstSentAgeMs }
+    const claimedMs = clock.elapsedMs()
+    const refund = type === 'refund' ? { refund: { parentId: 1n, parentRef: null } } : {}
+    const claimed = { task: state, payment: { ...PAYMENT, type }, claimedMs, ...refund }
+    const whole = { ...claimed, callsUntilMs: claimedMs + 60_000 } as unknown as Claim
+    const asking = { ...world, heard: again } as unknown as ChargeWorld
+    const { decision } = await charge(asking, whole)
+    if (decision.step === 'doubt') task.lookups += 1
+    if (decision.step === 'pending') task.pendings += 1
+    if ('doubt' in decision && decision.doubt) task.doubtMs = clock.elapsedMs()
+    if ('delayMs' in decision) clock.advance(decision.delayMs ?? 0)
+    return decision.step
+  }
+  return { ask, task, clock }
+}
+
+function heardOf() {
+  const clock = manualClock()
+  return { clock, hears: heard(clock, GRACE_MS) }
+}
+
+/** How often it is asked until it has failed. */
+async function questions(ask: () => Promise<string>): Promise<number> {
+  for (let count = 1; count <= 20; count += 1) {
+    if ((await ask()) === 'fail') return count
+  }
+  return Infinity
+}
+
+for (const type of ['deposit', 'withdraw', 'refund']) {
+  test(`where nothing else is asked, a ${type} that was not executed fails within two graces of the first answer`, async () => {
+    const { ask, task, clock } = forgetful()
+    // It was away for so long that it is asked once a day.
+    task.lookups = 8
+    clock.advance(10 * GRACE_MS)
+    const beganMs = clock.elapsedMs()
+    assert.equal(await questions(() => ask(type)), 2)
+    assert.ok(clock.elapsedMs() - beganMs < 2 * GRACE_MS)
+  })
+}
+
+test('what the gateway had in hand and does not know any more fails where nothing else is asked', async () => {
+  const { ask, task, clock } = forgetful()
+  task.pendings = 8
+  clock.advance(10 * GRACE_MS)
+  assert.equal(await questions(ask), 2)
+})
+
+test('processes that know nothing of each other’s answers, and those that start anew, come to the proof', async () => {
+  const atWork = heardOf()
+  const { ask, task, clock } = forgetful(atWork)
+  task.lookups = 8
+  clock.advance(10 * GRACE_MS)
+  const three = [atWork.hears, heard(clock, GRACE_MS), heard(clock, GRACE_MS)]
+  let turn = 0
+  const beganMs = clock.elapsedMs()
+  const next = () => ask('deposit', three[turn++ % three.length] ?? atWork.hears)
+  assert.equal(await questions(next), 4, 'each has to hear it once')
+  assert.ok(clock.elapsedMs() - beganMs < 4 * GRACE_MS)
+})

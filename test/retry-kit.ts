@@ -119,8 +119,8 @@ export const working = (delayMs: number, reason = 'pending'): Decision => ({
   step: 'pending',
   delayMs,
   reason,
-  doubt: true,
   // Nothing is learned of it where nobody says that it is worked on.
+  doubt: reason === 'pending',
   ...(reason === 'pending' ? { underway: { gatewayRef: null, action: null } } : {}),
 })
 

@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { systemClock } from '../src/adapters/clock.ts'
 import { createMetrics } from '../src/adapters/metrics.ts'
 import { loadConfig } from '../src/config/config.ts'
+import { heard } from '../src/charging/heard.ts'
 import { guardedGateway } from '../src/gateways/guarded.ts'
 import { openGuards } from '../src/http/auth.ts'
 import { buildServer } from '../src/http/server.ts'
@@ -121,7 +122,12 @@ test('a process that stops waits for what the gateway said out of turn to be wri
   const own = { config, log, metrics, tracer: null, db: world.db } as unknown as Process
   const stops = closing()
   const gateway = guardedGateway(world.gateway, world.clock, () => undefined)
-  const gateways = config.gateways.map((of) => ({ config: of, gateway, driver: gateway }))
+  const gateways = config.gateways.map((of) => ({
+    config: of,
+    gateway,
+    driver: gateway,
+    heard: heard(world.clock, 0),
+  }))
   await openQuestions(own, gateways, stops).refresh(id, () => true)
 
   let stopped = false

@@ -211,7 +211,7 @@ function askedOf(outcome: ChargeOutcome | LookupOutcome): number {
 
 function unknown(scene: Scene, reason: string, asked = 0): Next {
   const { task, policy } = scene
-  const scheduledMs = lookupDelayMs(task.lookups)
+  const scheduledMs = provenIn(scene, lookupDelayMs(task.lookups))
   // Somebody who had it asked to end wants to know what came of that.
   const soonMs = task.ending ? Math.min(scheduledMs, pendingDelayMs(0)) : scheduledMs
   const waitMs = Math.max(asked, soonMs)
@@ -220,9 +220,25 @@ function unknown(scene: Scene, reason: string, asked = 0): Next {
 }
 
 /**
- * The gateway has it in hand, so the grace of a later "not found" counts from now. It is asked
- * again as scheduled, and when its time is over. What it then neither ends nor tells the end of is
- * unknown at last, so that people see it: it fails by nobody's guess.
+ * When a gateway is asked again that was only now heard to be at work: when its next "not found"
+ * may be proof, wherever that is sooner than as scheduled. Its schedule may have come to days.
+ */
+function provenIn({ task, calls, policy }: Scene, scheduledMs: number): number {
+  const last = calls.at(-1)
+  const unheard =
+    policy.lookup === 'consistent' &&
+    last?.kind === 'lookup' &&
+    last.outcome.kind === 'not_found' &&
+    last.doubtAgeMs === null &&
+    task.doubtAgeMs !== null
+  return unheard ? Math.min(scheduledMs, policy.notFoundGraceMs + PENDING_MS_MIN) : scheduledMs
+}
+
+/**
+ * The gateway has it in hand. It is asked again as scheduled, and when its time is over. The grace
+ * of a later "not found" counts from the last time that the gateway said so: a lookup without a
+ * word is no charge. What it then neither ends nor tells the end of is unknown at last, so that
+ * people see it: it fails by nobody's guess.
  */
 function pending(scene: Scene, outcome: Unsuccessful | NoWord): Next {
   const { task, policy } = scene
@@ -232,11 +248,12 @@ function pending(scene: Scene, outcome: Unsuccessful | NoWord): Next {
   if (ageMs >= lostPendingMs) return unknown(scene, NOT_FINISHED, askedOf(outcome))
   const late = ageMs >= endPendingMs
   const asSoonMs = task.ending ? pendingDelayMs(0) : late ? ENDING_DELAY_MS_MAX : Infinity
-  const scheduledMs = Math.min(pendingDelayMs(task.pendings), asSoonMs)
+  const scheduledMs = Math.min(provenIn(scene, pendingDelayMs(task.pendings)), asSoonMs)
   const turnMs = late ? lostPendingMs : Math.min(endPendingMs, lostPendingMs)
   const leftMs = Math.max(turnMs - ageMs, PENDING_MS_MIN)
   const delayMs = Math.ceil(Math.max(askedOf(outcome), Math.min(scheduledMs, leftMs)))
-  const decision = { step: 'pending', delayMs, reason: reasonOf(outcome), doubt: true } as const
+  const doubt = outcome.kind === 'pending'
+  const decision = { step: 'pending', delayMs, reason: reasonOf(outcome), doubt } as const
   if (outcome.kind !== 'pending') return decide(decision)
   const { gatewayRef = null, action = null } = outcome
   return decide({ ...decision, underway: { gatewayRef, action } satisfies Underway })

@@ -1,5 +1,6 @@
 import { systemClock } from '../adapters/clock.ts'
 import type { Metrics } from '../adapters/metrics.ts'
+import { heard, type GatewayHeard } from '../charging/heard.ts'
 import type { Gateway } from '../ports.ts'
 import { breakerPolicy } from '../domain/breaker.ts'
 import type { GatewayConfig } from '../config/gateways.ts'
@@ -22,6 +23,8 @@ export interface OpenGateway {
   readonly gateway: GuardedGateway
   /** The same without breakers and counters. */
   readonly driver: Gateway
+  /** What this process has heard of it, whoever asked. */
+  readonly heard: GatewayHeard
 }
 
 /** Open a gateway; `mockUrl` is where the built-in mock gateway is. */
@@ -44,6 +47,7 @@ export function openGateway(
     config,
     gateway: guardedGateway(traced, systemClock, onCall, policy),
     driver: decorated,
+    heard: heard(systemClock, config.notFoundGraceMs),
   }
 }
 

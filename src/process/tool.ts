@@ -16,6 +16,7 @@ import { listOf, openDriver, profileOf } from './drivers.ts'
 import { knownGateways, termsOf } from './routing.ts'
 import { connect, demandRecovered, demandShards } from './shared.ts'
 import { openWebhookTool } from './webhooks.ts'
+import { heard } from '../charging/heard.ts'
 import { chargeWorld } from './worker.ts'
 
 /** What a tool works with: the service's own database. */
@@ -105,7 +106,12 @@ async function askToEnd(config: Config, db: PostgresDb, id: bigint): Promise<voi
   }
   try {
     if (gateway.cancel === undefined) return
-    await endPending(chargeWorld({ config, db, tracer: null }, { config: configured, gateway }), id)
+    const open = {
+      config: configured,
+      gateway,
+      heard: heard(systemClock, configured.notFoundGraceMs),
+    }
+    await endPending(chargeWorld({ config, db, tracer: null }, open), id)
   } finally {
     await gateway.close()
   }

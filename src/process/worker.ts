@@ -12,7 +12,6 @@ import {
   type Claim,
   type Settlement,
 } from '../charging/charge.ts'
-import { heard } from '../charging/heard.ts'
 import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { findPayment } from '../payments/read.ts'
@@ -38,7 +37,7 @@ import { lastWordsMs } from './stop-times.ts'
 /** What charging and looking up takes at a gateway, by its settings and what it can do. */
 export function chargeWorld(
   { config: all, db, tracer }: Pick<Process, 'config' | 'db' | 'tracer'>,
-  { config, gateway }: Pick<OpenGateway, 'config'> & { readonly gateway: Gateway },
+  { config, gateway, heard }: Pick<OpenGateway, 'config' | 'heard'> & { readonly gateway: Gateway },
 ): ChargeWorld {
   const { attemptsMax, giveUpMs, backoffBaseMs, backoffMaxMs, jitterMs } = config
   const { notFoundGraceMs, timeoutMs } = config
@@ -55,7 +54,7 @@ export function chargeWorld(
     callMsMax: timeoutMs,
     random: Math.random,
     budget: retryBudget(),
-    heard: heard(systemClock, notFoundGraceMs),
+    heard,
     ...(tracer === null ? {} : { traced: true }),
   }
 }
