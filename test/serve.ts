@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test'
-import { pino } from 'pino'
+import { pino, type Logger } from 'pino'
 import { loadConfig } from '../src/config/config.ts'
 import type { Roles } from '../src/process/shared.ts'
 import { startService, type Service } from '../src/process/start.ts'
@@ -39,11 +39,16 @@ const UNEXPECTED = {
 export async function serve(
   t: TestContext,
   env: Readonly<Record<string, string>> = {},
-  options: { readonly roles?: Roles; readonly database?: string; readonly port?: number } = {},
+  options: {
+    readonly roles?: Roles
+    readonly database?: string
+    readonly port?: number
+    readonly log?: Logger
+  } = {},
 ): Promise<Served> {
   const database = options.database ?? (await cloneDatabase(t))
   const config = loadConfig({ LOG_LEVEL: 'silent', PORT: '0', ...BUSY, ...env })
-  const log = pino({ level: 'error' }, UNEXPECTED)
+  const log = options.log ?? pino({ level: 'error' }, UNEXPECTED)
   const service = await startService(config, options.roles ?? ALL, log, {
     url: database,
     port: options.port ?? 0,

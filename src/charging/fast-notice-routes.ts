@@ -1,7 +1,7 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { refusalAnswer, type HttpAnswer } from '../http/answer.ts'
 import type { Caller } from '../http/caller.ts'
-import { isPlainPost, readPlain, sendPlain } from '../http/fast-path.ts'
+import { isPlainPost, logAnswer, readPlain, sendPlain } from '../http/fast-path.ts'
 import { API } from '../http/paths.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import type { NoticeDesk } from './notice-desk-routes.ts'
@@ -19,10 +19,13 @@ interface FastNotices {
   readonly failed: (error: unknown, requestId: string) => Refusal
   /** Told of every answer, in milliseconds, as the server tells of its own. */
   readonly onAnswer: (method: string, route: string, status: number, ms: number) => void
+  readonly log: FastifyBaseLogger
 }
 
 /** Bytes of a plain notice. */
 const BYTES_MAX = 16 * 1_024
+/** A type that is written plainly: the framework refuses what is none, and knows the others. */
+const TYPE = /^[a-z0-9.+-]+\/[a-z0-9.+-]+(; ?charset=[a-z0-9-]+)?$/i
 const [BEFORE, BEHIND] = [`${API}/gateways/`, '/notices'] as const
 const ROUTE = `${BEFORE}:name${BEHIND}`
 
@@ -36,14 +39,16 @@ export function fastNotices({
 }: FastNotices): (request: Incoming, response: FastifyReply['raw']) => boolean {
   return (request, response) => {
     const name = nameIn(request.url ?? '')
-    if (name === null || !isPlainPost(request, BYTES_MAX)) return false
+    if (name === null || !isPlain(request)) return false
     const caller = desk.callerOf(request)
     if (!server.admit(request, caller)) return false
     const startedMs = server.elapsedMs()
     const id = server.requestId(request)
     const answer = (given: HttpAnswer): void => {
       sendPlain(response, given, id)
-      server.onAnswer('POST', ROUTE, given.status, server.elapsedMs() - startedMs)
+      const tookMs = server.elapsedMs() - startedMs
+      server.onAnswer('POST', ROUTE, given.status, tookMs)
+      logAnswer(server.log, id, { route: ROUTE, status: given.status, tookMs })
     }
     const entered = desk.enter(name, caller, Number(request.headers['content-length']))
     if (typeof entered !== 'function') {
@@ -59,6 +64,11 @@ export function fastNotices({
     })
     return true
   }
+}
+
+function isPlain(request: Incoming): boolean {
+  const type = request.headers['content-type']
+  return (type === undefined || TYPE.test(type)) && isPlainPost(request, BYTES_MAX)
 }
 
 /** The gateway that a path of notices names; null: it is another path, or spelled differently. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { writeJson } from '../domain/json.ts'
 import { refusalAnswer, type HttpAnswer } from './answer.ts'
 import { trusted } from './connections.ts'
@@ -78,7 +78,7 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
         sendPlain(response, given, requestId)
         const tookMs = options.elapsedMs() - startedMs
         options.onAnswer('POST', route.path, given.status, tookMs)
-        logAnswer(app, requestId, { route: route.path, status: given.status, tookMs })
+        logAnswer(app.log, requestId, { route: route.path, status: given.status, tookMs })
       }
       const fail = (error: unknown) => {
         const refusal = reportFailure(error, app.log.child({ reqId: requestId }))
@@ -110,12 +110,12 @@ export function addFastPath(app: FastifyInstance, options: FastPathOptions): voi
 }
 
 /** What the framework's own requests leave in the log. */
-function logAnswer(
-  app: FastifyInstance,
+export function logAnswer(
+  log: FastifyBaseLogger,
   reqId: string,
   { route, status, tookMs }: { route: string; status: number; tookMs: number },
 ): void {
-  app.log.debug({ reqId, method: 'POST', route, status, took_ms: Math.round(tookMs) }, 'answered')
+  log.debug({ reqId, method: 'POST', route, status, took_ms: Math.round(tookMs) }, 'answered')
 }
 
 /** Nothing that needs a second look: one small JSON body. */

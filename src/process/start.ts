@@ -169,7 +169,7 @@ function noticesIn(
     desk,
     guards,
     ...needs
-  }: Omit<Fast, 'desk' | 'admit' | 'elapsedMs' | 'failed'> & {
+  }: Omit<Fast, 'desk' | 'admit' | 'elapsedMs' | 'failed' | 'log'> & {
     readonly desk: Fast['desk'] | null
     readonly guards: Guards
   },
@@ -180,6 +180,7 @@ function noticesIn(
     desk,
     admit: gatewayAdmitter(guards),
     elapsedMs: systemClock.elapsedMs,
+    log,
     failed: (error, reqId) => reportFailure(error, log.child({ reqId })),
   })
 }
