@@ -158,11 +158,12 @@ async function claimInShard(
     world.traced === true ? readTraces(shard, ids) : UNTRACED,
   ])
   const byId = new Map(payments.map((payment) => [payment.id, payment]))
+  const looked = watched(profile, operation)
   const claims = tasks.flatMap((task) => {
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
     if (payment === undefined) return []
-    const claimed = { task, payment, claimedMs, callsUntilMs, ...watched(profile, operation) }
+    const claimed = { ...looked, task, payment, claimedMs, callsUntilMs }
     const details = said.get(payment.id)
     const told = details === undefined ? claimed : { ...claimed, details }
     const traceparent = traces.get(payment.id)
@@ -292,21 +293,23 @@ async function make(
 ): Promise<CallMade> {
   const { clock, gateway } = world
   const sentAt = firstSentAgeMs === null ? null : new Date(clock.now().getTime() - firstSentAgeMs)
-  const request = { ...requestOf(claimed, world.db.currency), sentAt }
+  const request = requestOf(claimed, world.db.currency, sentAt)
   const startedMs = clock.elapsedMs()
   const doubtMs = unheard(world, request.kind, doubtAgeMs) ? null : doubtAgeMs
   const stamp = <Outcome extends { readonly kind: string }>(evidence: Evidence<Outcome>) => {
-    if (WORDS.has(evidence.outcome.kind)) world.heard?.answered(request.kind, startedMs)
-    return { ...evidence, startedMs, tookMs: Math.round(clock.elapsedMs() - startedMs) }
+    const { outcome, sent, httpStatus } = evidence
+    if (WORDS.has(outcome.kind)) world.heard?.answered(request.kind, startedMs)
+    const tookMs = Math.round(clock.elapsedMs() - startedMs)
+    return { outcome, sent, httpStatus, startedMs, tookMs }
   }
   if (kind === 'lookup') {
-    return { kind, doubtAgeMs: doubtMs, ...stamp(await gateway.lookup(request)) }
+    return { ...stamp(await gateway.lookup(request)), kind, doubtAgeMs: doubtMs }
   }
   if (kind === 'cancel') {
     assert(gateway.cancel !== undefined, 'only what can end a payment is asked to')
-    return { kind, doubtAgeMs, ...stamp(await gateway.cancel(request)) }
+    return { ...stamp(await gateway.cancel(request)), kind, doubtAgeMs }
   }
-  return { kind, ...stamp(await gateway.execute(request)) }
+  return { ...stamp(await gateway.execute(request)), kind }
 }
 
 /** What a gateway says that is at work; pages come from whoever stands in front of it. */
@@ -319,16 +322,26 @@ function unheard({ heard }: ChargeWorld, operation: Operation, doubtAgeMs: numbe
   return agoMs === null || agoMs > doubtAgeMs
 }
 
-/** A payment as its gateway is asked about it. */
+/** A payment as its gateway is asked about it, with when it may have been sent first. */
 export function requestOf(
   claimed: Pick<Claim, 'payment' | 'refund' | 'details' | 'traceparent'>,
   books: string,
+  sentAt: Date | null = null,
 ): GatewayOperation {
   const { payment, refund, details, traceparent } = claimed
   const { id, userId, amount, commission, type, gatewayKey, gatewayRef } = payment
-  const exponent = exponentIn(payment.currency, books)
-  const money = { amount, commission, exponent, currency: payment.currency ?? books }
-  const about = { kind: operationOf(type), key: gatewayKey, paymentId: id, userId, ...money }
+  // Named one by one: nearly every payment is this one object, and copies cost more than all else.
+  const about = {
+    kind: operationOf(type),
+    key: gatewayKey,
+    paymentId: id,
+    userId,
+    amount,
+    commission,
+    currency: payment.currency ?? books,
+    exponent: exponentIn(payment.currency, books),
+    sentAt,
+  }
   const named = gatewayRef === null ? about : { ...about, gatewayRef }
   const told = details === undefined ? named : { ...named, details }
   const request = traceparent === undefined ? told : { ...told, traceparent }

@@ -313,23 +313,21 @@ function actionOf(decision: Decision): string | null {
 function finishOf(settlement: Settlement): Finish[] {
   const { claim, decision } = settlement
   const { id, status } = claim.payment
-  const attempts = attemptsAfter(settlement)
-  const known = { id, attempts, resolves: status === 'unknown' }
+  const [attempts, resolves] = [attemptsAfter(settlement), status === 'unknown']
   if (decision.step === 'succeed') {
-    return [{ ...known, status: 'success', error: null, gatewayRef: decision.gatewayRef }]
+    const { gatewayRef } = decision
+    return [{ id, status: 'success', attempts, error: null, gatewayRef, resolves }]
   }
-  if (decision.step === 'fail') {
-    return [{ ...known, status: 'failed', error: decision.reason, gatewayRef: null }]
-  }
-  if (decision.step === 'doubt' && status === 'new') {
-    return [{ id, status: 'unknown', attempts, error: decision.reason, gatewayRef: null }]
-  }
-  return []
+  if (decision.step !== 'fail' && (decision.step !== 'doubt' || status !== 'new')) return []
+  const end = decision.step === 'fail' ? 'failed' : 'unknown'
+  return [{ id, status: end, attempts, error: decision.reason, gatewayRef: null, resolves }]
 }
 
 /** Charges of this claim of which a byte may have left: one at most. */
 function sentBy({ calls }: Settlement): number {
-  return calls.filter(({ kind, sent }) => kind === 'charge' && sent).length
+  let sent = 0
+  for (const call of calls) if (call.kind === 'charge' && call.sent) sent += 1
+  return sent
 }
 
 function attemptsAfter(settlement: Settlement): number {

@@ -72,8 +72,10 @@ export function httpGateway(options: HttpGatewayOptions): Gateway {
 }
 
 /** An operation as the contract says it. */
-function orderOf({ kind, currency, ...rest }: GatewayOperation, untold: string | null): HttpOrder {
-  return { ...rest, type: typeOf(kind), currency: currency === untold ? null : currency }
+function orderOf(operation: GatewayOperation, untold: string | null): HttpOrder {
+  const { kind, currency } = operation
+  // The copy keeps `kind`: to leave a field out costs several times as much.
+  return { ...operation, type: typeOf(kind), currency: currency === untold ? null : currency }
 }
 
 /** An exchange with its body read. */
