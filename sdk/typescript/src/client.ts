@@ -1,7 +1,7 @@
 import { Refusal } from './errors.ts'
 import { writeJson } from './json.ts'
 import { keyFor, type Named } from './keys.ts'
-import { checkOptions, send, sleepMs, type Options, type Reply } from './send.ts'
+import { checkOptions, send, sleepMs, type Options, type Reply, type Shape } from './send.ts'
 import type { Problem } from './problems.ts'
 
 /** What was asked was refused, and why. Nothing was done. */
@@ -85,8 +85,11 @@ export interface Client {
 
 const REST_MS = 250
 
-/** What an answer of each name has: a page that says yes to everything has it not. */
-const SHAPES: Readonly<Record<string, (body: Readonly<Record<string, unknown>>) => boolean>> = {
+/**
+ * What an answer of each name has: a page that says yes to everything has it not. Null: it has no
+ * body at all.
+ */
+const SHAPES: Readonly<Record<string, Shape>> = {
   payment: ({ payment_id: id }) => Number.isInteger(id),
   timeline: ({ events }) => Array.isArray(events),
   user: ({ id }) => Number.isInteger(id),
@@ -99,6 +102,9 @@ const SHAPES: Readonly<Record<string, (body: Readonly<Record<string, unknown>>) 
   plan: ({ snapshot }) => Number.isInteger(snapshot),
   replay: ({ id }) => Number.isInteger(id),
   replays: ({ data }) => Array.isArray(data),
+  test: ({ took_ms: took }) => Number.isInteger(took),
+  removed: null,
+  retried: null,
   // Without its cursor a list would be asked for its beginning again, for ever.
   page: ({ data, next_cursor: next }) =>
     Array.isArray(data) && (next === null || (typeof next === 'string' && next !== '')),
@@ -131,7 +137,8 @@ export function clientOf(given: Options): Client {
       return answer.ok ? { ...answer, replayed: reply.replayed } : answer
     },
     async remove(name, path, { signal, actor } = {}) {
-      return answerOf(name, await send(options, { method: 'DELETE', path, signal, actor }))
+      const about = { path, signal, actor, is: SHAPES[name] }
+      return answerOf(name, await send(options, { method: 'DELETE', ...about }))
     },
     async send(name, { body, ...request }, { signal, actor } = {}) {
       const text = body === undefined ? {} : { body: writeJson(body) }

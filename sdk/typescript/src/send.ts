@@ -43,8 +43,11 @@ interface Request {
   /** How long the service itself may take before it answers, on top. */
   readonly waitMs?: number
   /** Whether a body is what was asked for; not there: anything is. */
-  readonly is?: ((body: Readonly<Record<string, unknown>>) => boolean) | undefined
+  readonly is?: Shape | undefined
 }
+
+/** Whether a body is what was asked for; null: nothing is, and any is a page of somebody else. */
+export type Shape = ((body: Readonly<Record<string, unknown>>) => boolean) | null
 
 /** What the service answered. */
 export interface Reply {
@@ -278,7 +281,8 @@ function readAnything(text: string): unknown {
 
 /** What names what was done, where it should; a page that says yes to everything does not. */
 function isSuccess(status: number, body: unknown, is: Request['is']): boolean {
-  if (typeof body !== 'object' || body === null) return status === 204 && is === undefined
+  if (status === 204) return is === undefined || is === null
+  if (typeof body !== 'object' || body === null || is === null) return false
   return is === undefined || is(body as Readonly<Record<string, unknown>>)
 }
 
