@@ -134,7 +134,8 @@ function readStrictly(app: FastifyInstance): void {
     { parseAs: 'buffer' },
     (request: FastifyRequest, body: Buffer, done) => {
       if (!isUtf8(request)) return done(refusal('media_type_unsupported'))
-      if (body.length === 0) return done(refusal('body_unreadable', 'empty'))
+      if (body.length === 0)
+        return done(demandsBody(request) ? refusal('body_unreadable', 'empty') : null)
       const json = readJson(body)
       if (!json.ok) return done(refusal(json.code, json.why))
       done(null, json.value)
@@ -151,6 +152,13 @@ function isUtf8(request: FastifyRequest): boolean {
   // Every one that is named: of two charsets another reader may believe the other.
   const charsets = type.matchAll(CHARSET)
   return [...charsets].every(([, charset = '']) => /^utf-?8$/i.test(charset))
+}
+
+/** Many clients name a type with every request: what asks for no body is not the worse for it. */
+function demandsBody({ routeOptions }: FastifyRequest): boolean {
+  const body = routeOptions.schema?.body
+  // A body that may be left out has a default.
+  return typeof body === 'object' && body !== null && !('default' in body)
 }
 
 function refusal(code: string, why?: string): Error {
