@@ -136,6 +136,8 @@ const RETRY_AFTER: readonly (readonly [header: string, ms: number | null])[] = [
   ['Sun, 01 Mar 2026 11:00:00 GMT', 1_000],
   ['Sun, 01 Mar 2099 12:00:00 GMT', 300_000],
   ['Sun, 41 Mar 2026 12:00:20 GMT', null],
+  ['Sun, 01 Mar 2026 11:00:40 GMT\r\ndate: Sun, 01 Mar 2026 11:00:00 GMT', 40_000],
+  ['7\r\nretry-after: 9', 9_000],
   ['2026-03-01T12:00:20Z', null],
 ]
 
@@ -161,11 +163,9 @@ test('a time to wait is read wherever it comes', async (t) => {
   assert.deepEqual(outcome, { kind: 'no_answer', reason: 'http_503', retryAfterMs: 7_000 })
 })
 
-test('429 without or with two Retry-After asks for nothing', async (t) => {
-  for (const headers of ['', 'retry-after: 5\r\nretry-after: 9\r\n']) {
-    const { outcome } = await chargeAgainst(t, http(429, '', headers))
-    assert.deepEqual(outcome, { kind: 'not_executed', reason: 'http_429', retryAfterMs: null })
-  }
+test('429 without Retry-After asks for nothing', async (t) => {
+  const { outcome } = await chargeAgainst(t, http(429, ''))
+  assert.deepEqual(outcome, { kind: 'not_executed', reason: 'http_429', retryAfterMs: null })
 })
 
 test('amounts are written exactly, and requests are what the contract says', async (t) => {

@@ -65,7 +65,10 @@ test('what an endpoint replies is kept, whatever bytes it has', async (t) => {
   }
 })
 
-test('Retry-After pauses as long as it says, an hour at most, of however many digits it is', async (t) => {
+/** When the endpoint answered, by its own clock. */
+const SENT = '\r\ndate: Fri, 31 Dec 1999 23:59:00 GMT'
+
+test('Retry-After pauses as long as it says, an hour at most, in seconds or as a date', async (t) => {
   const sender = webhookSender({ allowed: publicAddresses([], true), clock: manualClock() })
   t.after(() => sender.close())
   for (const [after, pauseMs] of [
@@ -78,6 +81,16 @@ test('Retry-After pauses as long as it says, an hour at most, of however many di
     ['-1', 5_000],
     ['1e9', 5_000],
     ['Fri, 31 Dec 1999 23:59:59 GMT', 5_000],
+    [`Fri, 31 Dec 1999 23:59:59 GMT${SENT}`, 59_000],
+    [`Sat, 01 Jan 2000 23:59:59 GMT${SENT}`, 3_600_000],
+    [`Friday, 31-Dec-99 23:59:59 GMT${SENT}`, 59_000],
+    [`Fri Dec 31 23:59:59 1999${SENT}`, 59_000],
+    [`Fri, 31 Dec 1999 22:59:59 GMT${SENT}`, 1_000],
+    [`1999-12-31T23:59:59Z${SENT}`, 5_000],
+    ['Fri, 31 Dec 1999 23:59:59 GMT\r\ndate: now', 5_000],
+    ['7\r\nretry-after: 60', 60_000],
+    ['60\r\nretry-after: soon', 60_000],
+    ['7, 60', 60_000],
   ] as const) {
     const { url } = await peer(t, (socket) => {
       socket.end(`${HTTP} 503 Busy\r\nretry-after: ${after}\r\ncontent-length: 0\r\n\r\n`)

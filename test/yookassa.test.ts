@@ -134,7 +134,7 @@ function slowPages(clock: ReturnType<typeof manualClock>, page: object) {
       given.push(msMax)
       clock.advance(4_000)
       const reply = { kind: 'reply', sent: true, status: 200, body } as const
-      return { ...reply, retryAfter: null, headers: {}, reused: false, last: true, behind: null }
+      return { ...reply, headers: {}, reused: false, last: true, behind: null }
     },
     close: async () => {},
   }

@@ -1,6 +1,7 @@
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
+import { askedWaitMs } from '../domain/asked-wait.ts'
 import { connectionReason } from '../domain/connection-reason.ts'
 import type { Called } from '../domain/delivery.ts'
 import type { Clock } from '../ports.ts'
@@ -124,7 +125,7 @@ function exchangeOf(end: (what: End) => void) {
     onResponseStart(_own, code, headers) {
       if (code < 200) return
       status = code
-      retryAfterMs = retryAfterOf(headers)
+      retryAfterMs = askedWaitMs(headers, null)
     },
     onResponseData(reading, part) {
       parts.push(part.subarray(0, READ_BYTES_MAX - bytes))
@@ -145,16 +146,6 @@ function exchangeOf(end: (what: End) => void) {
     controller?.abort(new Error(reason))
   }
   return { handler, cut }
-}
-
-const DAY_S = 86_400
-
-/** `Retry-After` in seconds, however many; a date is read as none, because clocks differ. */
-function retryAfterOf(headers: Readonly<Record<string, unknown>>): number | null {
-  const value = headers['retry-after']
-  return typeof value === 'string' && /^\d+$/.test(value)
-    ? Math.min(Number(value), DAY_S) * 1_000
-    : null
 }
 
 class Forbidden extends Error {}

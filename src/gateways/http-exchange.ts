@@ -29,7 +29,6 @@ export interface Reply {
   readonly kind: 'reply'
   readonly sent: true
   readonly status: number
-  readonly retryAfter: string | null
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly body: Buffer
   /** Its connection had carried other requests before. */
@@ -174,7 +173,6 @@ class OneExchange implements Dispatcher.DispatchHandler {
   controller: Dispatcher.DispatchController | null = null
   ended = false
   status: number | null = null
-  retryAfter: string | null = null
   headers: Reply['headers'] = {}
   last = false
   body: Buffer | null = null
@@ -233,8 +231,6 @@ class OneExchange implements Dispatcher.DispatchHandler {
     if (status < 200) return
     this.status = status
     this.headers = headers
-    const retryAfter = headers['retry-after']
-    this.retryAfter = typeof retryAfter === 'string' ? retryAfter : null
     const { connection } = headers
     this.last = typeof connection === 'string' && /(^|,) *close *(,|$)/i.test(connection)
   }
@@ -247,7 +243,7 @@ class OneExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    const { status, retryAfter, headers, reused, last } = this
+    const { status, headers, reused, last } = this
     if (status === null) return this.cut('unreadable_reply')
     const first = this.body ?? NO_BYTES
     const body = this.more === null ? first : Buffer.concat([first, ...this.more])
@@ -255,7 +251,6 @@ class OneExchange implements Dispatcher.DispatchHandler {
       kind: 'reply',
       sent: true,
       status,
-      retryAfter,
       headers,
       body,
       reused,

@@ -1,3 +1,4 @@
+import { askedWaitMs } from '../domain/asked-wait.ts'
 import type { Clock } from '../ports.ts'
 import type { Exchange } from './http-exchange.ts'
 
@@ -6,14 +7,13 @@ const RETRY_AFTER_MS_MIN = 1_000
 const RETRY_AFTER_MS_MAX = 300_000
 const TOO_MANY = 429
 
-/** Milliseconds to wait, clamped; null for a header that is neither seconds nor an HTTP-date. */
+/**
+ * Milliseconds to wait, clamped; null for a header that is neither seconds nor an HTTP-date. A date
+ * counts from the one of the reply, or from our own clock where it has none.
+ */
 export function retryAfterOf(exchange: Exchange, clock: Clock): number | null {
-  const header = exchange.kind === 'reply' ? exchange.retryAfter : null
-  if (header === null) return null
-  if (/^\d{1,15}$/.test(header)) return clamp(Number(header) * 1_000)
-  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(header)) return null
-  const timeMs = Date.parse(header)
-  return Number.isNaN(timeMs) ? null : clamp(timeMs - clock.now().getTime())
+  const askedMs = exchange.kind === 'reply' ? askedWaitMs(exchange.headers, clock.now()) : null
+  return askedMs === null ? null : clamp(askedMs)
 }
 
 /**
