@@ -18,7 +18,8 @@ const BROKEN: readonly (readonly [name: string, raw: string, end: boolean, reaso
   ['an end within a chunk', chunked('{"status":"ok"}').slice(0, -5), true, 'reset'],
   ['a bad chunk', chunked('{}').replace('2\r\n', 'zz\r\n'), false, 'unreadable_reply'],
   ['two lengths', http(200, '{"status":"ok"}', 'content-length: 3\r\n'), false, 'unreadable_reply'],
-  ['an upgrade nobody asked for', upgrade(), false, 'reset'],
+  ['an upgrade nobody asked for', upgrade(), false, 'unreadable_reply'],
+  ['a status below 100', 'HTTP/1.1 099 Below\r\n\r\n', false, 'unreadable_reply'],
   ['a head without end', `HTTP/1.1 200 OK\r\na: ${'b'.repeat(40_000)}`, false, 'reply_too_large'],
 ]
 

@@ -2,7 +2,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
 import { askedWaitMs } from '../domain/asked-wait.ts'
-import { connectionReason } from '../domain/connection-reason.ts'
+import { connectionReason, isUnreadable } from '../domain/connection-reason.ts'
 import type { Called } from '../domain/delivery.ts'
 import type { Clock } from '../ports.ts'
 import { endpointNames } from './endpoint-names.ts'
@@ -193,22 +193,10 @@ function guardedLookup(allowed: Allowed, resolve: ResolveName): LookupFunction {
   }
 }
 
-/** What came is no HTTP, or not as undici's parser reads it. */
-const MALFORMED = 'reply_malformed'
-
-/**
- * undici says so of what its parser refuses, by a name and mostly without a code, and of a `100
- * Continue`, which it does not read where none was asked for, by these words alone.
- */
-function isMalformed(code: string, { name, message }: Error): boolean {
-  const unread = code === 'UND_ERR_SOCKET' && message === 'bad response'
-  return unread || name === 'HTTPParserError' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
-}
-
 function reasonOf(error: unknown): string {
   const { code = '' } = error as { readonly code?: string }
   if (error instanceof Forbidden) return 'forbidden_address'
-  if (isMalformed(code, error as Error)) return MALFORMED
+  if (isUnreadable(error as Error)) return 'reply_malformed'
   if (code === 'ETIMEDOUT') return 'timeout'
   return connectionReason(code) ?? 'connection_failed'
 }

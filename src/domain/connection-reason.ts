@@ -16,6 +16,17 @@ const REASONS: Readonly<Record<string, string>> = {
 const TLS =
   /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|HOSTNAME_)/
 
+/**
+ * Whether undici says that what was answered is no HTTP. Of what its parser refuses it says so by a
+ * name and mostly without a code; of a `100 Continue` and a `101` that nobody asked for by these
+ * words alone; and of a status below 100 by an assertion of its own.
+ */
+export function isUnreadable({ name, message, code = '' }: Error & { code?: unknown }): boolean {
+  const unread = code === 'UND_ERR_SOCKET' && /^bad (response|upgrade)$/.test(message)
+  const told = code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' || code === 'ERR_ASSERTION'
+  return unread || told || name === 'HTTPParserError'
+}
+
 /** Why a request failed, by the code of its error; null: this code does not say. */
 export function connectionReason(code: string): string | null {
   return TLS.test(code) ? 'tls' : (REASONS[code] ?? null)

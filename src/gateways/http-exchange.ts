@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import { Client, errors, Pool, type buildConnector, type Dispatcher } from 'undici'
+import { Client, Pool, type buildConnector, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
-import { connectionReason } from '../domain/connection-reason.ts'
+import { connectionReason, isUnreadable } from '../domain/connection-reason.ts'
 
 /** The largest reply body that is read, in bytes. A longer one ends the exchange. */
 const REPLY_BYTES_MAX = 64 * 1024
@@ -300,13 +300,11 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_INVALID_ARG: 'invalid_request',
   UND_ERR_CLOSED: 'closed',
   UND_ERR_DESTROYED: 'closed',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'unreadable_reply',
 }
 
 function reasonOf(error: Error, sent: boolean): string {
   const { code } = error as NodeJS.ErrnoException // Node and undici set it; others leave it out.
-  // Its code is left out for some of the parser's errors.
-  if (error instanceof errors.HTTPParserError) return 'unreadable_reply'
+  if (isUnreadable(error)) return 'unreadable_reply'
   const otherwise = sent ? 'reset' : 'connection_failed'
   if (typeof code !== 'string') return otherwise
   if (code === 'ETIMEDOUT') return sent ? 'timeout' : 'connect_timeout'
