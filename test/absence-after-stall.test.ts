@@ -17,6 +17,7 @@ const TASK = {
   pendingAgeMs: null,
   misconfiguredAgeMs: null,
 }
+const LONG_MS = 100 * GRACE_MS
 const PAYMENT = {
   id: 7n,
   userId: 3n,
@@ -181,4 +182,26 @@ test('processes that know nothing of each other’s answers, and those that star
   const next = () => ask('deposit', three[turn++ % three.length] ?? atWork.hears)
   assert.equal(await questions(next), 4, 'each has to hear it once')
   assert.ok(clock.elapsedMs() - beganMs < 4 * GRACE_MS)
+})
+
+test('a claim that waited for the database makes no doubt older than it is', async () => {
+  for (const [waitedMs, step] of [
+    [0, 'fail'],
+    [500, 'doubt'],
+  ] as const) {
+    const { world, clock } = stalled()
+    const claimedMs = clock.elapsedMs()
+    clock.advance(waitedMs)
+    const readMs = clock.elapsedMs()
+    clock.advance(500 - waitedMs)
+    const task = { ...TASK, doubtAgeMs: GRACE_MS - 500, firstSentAgeMs: LONG_MS }
+    const times = { claimedMs, readMs, callsUntilMs: claimedMs + 60_000 }
+    const { heard: _, ...unheard } = world
+    const { decision } = await charge(unheard, {
+      task,
+      payment: PAYMENT,
+      ...times,
+    } as unknown as Claim)
+    assert.equal(decision.step, step)
+  }
 })

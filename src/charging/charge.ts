@@ -71,6 +71,11 @@ export interface Claim {
   /** On the monotonic clock, not after the claim: the task's ages count from here. */
   readonly claimedMs: number
   /**
+   * On the monotonic clock, not before the claim: its doubt is no older for what the claim had to
+   * wait for. Not there: as `claimedMs`.
+   */
+  readonly readMs?: number
+  /**
    * On the monotonic clock: no call begins after it, because the lease could end before the call.
    */
   readonly callsUntilMs: number
@@ -151,6 +156,7 @@ async function claimInShard(
   const route = { gateway: profile.name, operation }
   const tasks = await claimTasks(shard, route, limit, leaseMs)
   if (tasks.length === 0) return []
+  const readMs = clock.elapsedMs()
   const ids = tasks.map((task) => task.paymentId)
   const [payments, said, traces] = await Promise.all([
     readPayments(shard, ids),
@@ -163,7 +169,7 @@ async function claimInShard(
     const payment = byId.get(task.paymentId)
     // A task without a payment is damage that `verify` reports; its lease hides it from the others.
     if (payment === undefined) return []
-    const claimed = { ...looked, task, payment, claimedMs, callsUntilMs }
+    const claimed = { ...looked, task, payment, claimedMs, readMs, callsUntilMs }
     const details = said.get(payment.id)
     const told = details === undefined ? claimed : { ...claimed, details }
     const traceparent = traces.get(payment.id)
@@ -243,8 +249,9 @@ export async function charge(
 
 /** The task as of now: what waited in this process has grown older since its claim. */
 function stateOf(world: ChargeWorld, claimed: Claim): TaskState {
-  const { task, payment, claimedMs, lookupOnly, ending } = claimed
-  const sinceMs = world.clock.elapsedMs() - claimedMs
+  const { task, payment, claimedMs, readMs = claimedMs, lookupOnly, ending } = claimed
+  const nowMs = world.clock.elapsedMs()
+  const sinceMs = nowMs - claimedMs
   const { tries, lookups, pendings, pendingAgeMs = null, misconfiguredAgeMs } = task
   const odd =
     misconfiguredAgeMs !== null &&
@@ -257,7 +264,8 @@ function stateOf(world: ChargeWorld, claimed: Claim): TaskState {
     lookups,
     pendings,
     pendingAgeMs: aged(pendingAgeMs, sinceMs),
-    doubtAgeMs: aged(task.doubtAgeMs, sinceMs),
+    // The grace must be over for certain, and a key alive for certain.
+    doubtAgeMs: aged(task.doubtAgeMs, nowMs - readMs),
     firstSentAgeMs: aged(task.firstSentAgeMs, sinceMs),
     odd,
     lookupOnly: lookupOnly === true,

@@ -69,12 +69,14 @@ async function ask(
   const callsUntilMs = claimedMs + world.leaseMs - world.callMsMax
   const task = await claimAhead(shard, id, { leaseMs: world.leaseMs, intervalMs })
   if (task === null) return null
+  const readMs = world.clock.elapsedMs()
   const [payment] = await readPayments(shard, [id])
   if (payment === undefined) return null
 
   const said = world.gateway.profile.details ? (await detailsOf(shard, [id])).get(id) : undefined
   const later = watched(world.gateway.profile, operationOf(payment.type))
-  const asked = { task, payment, claimedMs, callsUntilMs, lookupOnly: true, ...later } as const
+  const times = { claimedMs, readMs, callsUntilMs }
+  const asked = { task, payment, ...times, lookupOnly: true, ...later } as const
   const about = ending ? { ...asked, ending } : asked
   const placed = traceparent === undefined ? about : { ...about, traceparent }
   const told = said === undefined ? placed : { ...placed, details: said }
