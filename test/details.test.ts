@@ -62,6 +62,7 @@ const BOUNDS: readonly (readonly [
       'https://',
       'https://user@shop.example/',
       'https://user:pw@shop.example/',
+      'https://shop.example\\@evil.example/',
       'javascript:alert(1)',
       '//shop.example/',
       'https://shop.example:99999/',

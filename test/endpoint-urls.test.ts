@@ -63,6 +63,8 @@ test('what a URL has in it that is not sent as it is written, or nowhere, is ref
       .map((url) => [url, true, 'characters'] as const),
     ['https://user@shop.example/', true, 'credentials'],
     ['https://user:word@shop.example/', false, 'credentials'],
+    ['https://shop.example\\@evil.example/', false, 'malformed'],
+    ['https://shop.example/a\\b', false, 'malformed'],
     ['https://@shop.example/', false, 'credentials'],
     ['https://:@shop.example', false, 'credentials'],
     ['https://shop.example/@here?to=a@b', false, null],

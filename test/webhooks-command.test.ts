@@ -112,6 +112,7 @@ test('what cannot be done with endpoints ends with 1, and a wrong call with 2', 
     [['deliveries', '1', '--limit', '501'], 2, /a whole number of 1 to 500/],
     [['rotate', '1', '--overlap-seconds', '604801'], 2, /a whole number of 0 to 604800/],
     [['listen', '--forward-to', 'ftp://x'], 2, /an http or https URL/],
+    [['listen', '--forward-to', 'http://x\\@y'], 2, /an http or https URL/],
     [['listen', '--secret', 'whsec_short'], 2, /at least 24 bytes/],
   ]
   for (const [args, code, says] of cases) {

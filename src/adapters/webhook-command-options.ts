@@ -44,7 +44,7 @@ function wholeNumber(text: string, min: number, max: number): number {
 
 /** Where events are forwarded to; unlike an endpoint it may be anywhere. */
 export function parseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
+  const url = URL.canParse(text) && !text.includes('\\') ? new URL(text) : null
   if (url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === '') {
     return text
   }

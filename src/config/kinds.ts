@@ -145,7 +145,8 @@ export function currencies() {
 export function collectorUrl() {
   const read = (value: string) => {
     const url = URL.canParse(value) ? new URL(value) : null
-    const plain = url !== null && /^https?:$/.test(url.protocol) && url.search + url.hash === ''
+    const known = url !== null && !value.includes('\\')
+    const plain = known && /^https?:$/.test(url.protocol) && url.search + url.hash === ''
     return plain && url.username + url.password === '' ? value : undefined
   }
   return { read, allowed: 'an http or https URL without user, password and query' }
@@ -345,7 +346,7 @@ export function shardMap() {
 /** An HTTP base URL without credentials, query or fragment; a slash at its end is dropped. */
 export function httpUrl() {
   const read = (value: string) => {
-    if (!/^https?:\/\/[^/]/i.test(value) || !URL.canParse(value)) return undefined
+    if (!/^https?:\/\/[^/\\][^\\]*$/i.test(value) || !URL.canParse(value)) return undefined
     const url = new URL(value)
     if (url.username || url.password || url.search || url.hash) return undefined
     return url.href.replace(/\/+$/, '')
@@ -357,7 +358,7 @@ export function httpUrl() {
 /** A StatsD daemon's address. */
 export function statsdUrl() {
   const read = (value: string) =>
-    /^(udp|statsd):\/\/[^/@?#]+\/?$/.test(value) && URL.canParse(value) ? value : undefined
+    /^(udp|statsd):\/\/[^/@?#\\]+\/?$/.test(value) && URL.canParse(value) ? value : undefined
   return { read, allowed: '`udp://host:port` or `statsd://host:port`' }
 }
 

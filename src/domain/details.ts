@@ -163,10 +163,11 @@ function textOf(
 }
 
 /**
- * An address of a page: without a user name and password, which would be handed on to the payer.
+ * An address of a page: without a user name and password, which would be handed on to the payer,
+ * and without a backslash, behind which others read another host.
  */
 function isReturnUrl(value: string): boolean {
-  if (!URL.canParse(value)) return false
+  if (value.includes('\\') || !URL.canParse(value)) return false
   const { protocol, username, password } = new URL(value)
   return protocol === 'https:' && username === '' && password === ''
 }

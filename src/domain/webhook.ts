@@ -42,7 +42,7 @@ function isLoopback(hostname: string): boolean {
 export const URL_PROBLEMS = {
   too_long: `It has more than ${LENGTH_MAX} characters.`,
   characters: 'It has spaces, line ends or other characters in it that are not printed.',
-  malformed: 'It is no URL.',
+  malformed: 'It is no URL, or has a backslash in it, which not all read alike.',
   credentials: 'It has a user or a password in it, or an @ where they would end.',
   fragment: 'It has a fragment: nothing from # on is ever sent.',
   port: 'Nothing listens at port 0.',
@@ -79,7 +79,7 @@ export function urlProblem(text: string, terms: UrlTerms): UrlProblem | null {
 
 /** What is written otherwise than it is read, and parts that have nothing to say. */
 function partProblem(text: string, { port }: URL): UrlProblem | null {
-  if (!/^https?:\/\/[^/\\]/i.test(text)) return 'malformed'
+  if (!/^https?:\/\/[^/]/i.test(text) || text.includes('\\')) return 'malformed'
   if (/^[^/]*\/\/[^/\\?#]*@/.test(text)) return 'credentials'
   if (text.includes('#')) return 'fragment'
   return port === '0' ? 'port' : null

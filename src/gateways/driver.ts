@@ -35,11 +35,11 @@ type Action = NonNullable<Extract<ChargeOutcome, { kind: 'pending' }>['action']>
 
 /**
  * The page that a payer has to open; null: it is none that can be handed on to people. It is
- * encrypted, and its address has no credentials in it.
+ * encrypted, and its address has no credentials in it, nor a backslash: others read another host.
  */
 export function payerPage(url: unknown): Action | null {
   if (typeof url !== 'string' || url.length > 2_048) return null
-  if (!/^https:\/\/[\x21-\x7e]+$/.test(url) || !URL.canParse(url)) return null
+  if (!/^https:\/\/[\x21-\x5b\x5d-\x7e]+$/.test(url) || !URL.canParse(url)) return null
   const { username, password } = new URL(url)
   return username === '' && password === '' ? { type: 'redirect', url, expiresAt: null } : null
 }

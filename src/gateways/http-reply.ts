@@ -67,7 +67,7 @@ function actionOf({ action }: ReplyFields): PayerAction | null {
 }
 
 function isPage(url: string): boolean {
-  if (!/^https?:\/\/[\x21-\x7e]+$/.test(url) || !URL.canParse(url)) return false
+  if (!/^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/.test(url) || !URL.canParse(url)) return false
   const { protocol, hostname, username, password } = new URL(url)
   // They would be handed on to the payer.
   if (username !== '' || password !== '') return false

@@ -154,7 +154,7 @@ export function listsOf(
 ): readonly ListedGateway[] | string {
   const [first] = configured
   if (at !== true) {
-    if (!/^https?:\/\//.test(at) || !URL.canParse(at)) {
+    if (!/^https?:\/\/[^\\]+$/.test(at) || !URL.canParse(at)) {
       return `--gateway must be an http or https URL`
     }
     return [{ gateway: first?.gateway ?? GATEWAY, list: httpCharges(at) }]
