@@ -165,3 +165,18 @@ test('the command that enabling names sends what was missed, and nothing that wa
   await assert.rejects(said(t, all, `${command} --reason lost --yes`), /replay_started/)
   await assert.rejects(said(t, all, 'replay 1 --snapshot 99 --reason r --yes'), /replay_not_found/)
 })
+
+test('no number of changes hides since when an endpoint wants what it missed, nor that it was enabled', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const { id } = await endpoint((await receiver(t, status(204))).url)
+  await edit(world, id, OFF)
+  await succeed(world, 3)
+  await turn()
+  world.clock.advance(HOUR_MS)
+  for (let count = 0; count < 101; count += 1) await editEndpoint(world.db, id, {}, BY)
+  assert.equal((await edit(world, id, ON))?.count, 3)
+  for (let count = 0; count < 101; count += 1) await editEndpoint(world.db, id, {}, BY)
+  assert.equal((await edit(world, id, ON))?.count, 3, 'the same request offers it again')
+  world.clock.advance(25 * HOUR_MS)
+  assert.equal(await edit(world, id, ON), null, 'for a day')
+})

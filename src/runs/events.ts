@@ -1,7 +1,12 @@
 import { wantedTypes } from '../domain/event.ts'
 import { eachPart, eachShard, onceStored, partly } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
-import { changesOfEndpoint, type EndpointAct } from '../webhooks/acts-store.ts'
+import {
+  changesOfEndpoint,
+  disabledLately,
+  recordedSince,
+  typesChanged,
+} from '../webhooks/acts-store.ts'
 import { replayDeliveries } from '../webhooks/sent-again-store.ts'
 import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
@@ -88,21 +93,8 @@ export async function missedUntilEnabled(
   const disabledAt =
     before.state === 'disabled'
       ? before.disabledAt
-      : disabledLately(await changesOfEndpoint(db.global, endpoint.id))
+      : await disabledLately(db.global, endpoint.id, OFFERED_MS)
   return disabledAt === null ? null : planMissed(db, { ...endpoint, disabledAt }, actor)
-}
-
-/** When an endpoint was disabled that was enabled within a day; the newest act is of now. */
-function disabledLately(acts: readonly EndpointAct[]): Date | null {
-  const place = acts.findIndex((act) => turned(act, 'enabled'))
-  const [enabled, newest] = [acts[place], acts[0]]
-  if (enabled === undefined || newest === undefined) return null
-  if (newest.createdAt.getTime() - enabled.createdAt.getTime() > OFFERED_MS) return null
-  return acts.slice(place).find((act) => turned(act, 'disabled'))?.createdAt ?? null
-}
-
-function turned({ before, after }: EndpointAct, to: Endpoint['state']): boolean {
-  return before !== null && before['state'] !== to && after['state'] === to
 }
 
 /**
@@ -128,24 +120,20 @@ async function wantedSince(
   { id, types, createdAt }: Endpoint,
   floor: Date,
 ): Promise<ReadonlyMap<string, Date>> {
-  // Oldest first: the last time that a type was added counts.
-  const acts = (await changesOfEndpoint(db.global, id)).toReversed()
-  const isWhole = acts.some(({ act }) => act === 'create')
-  const known = isWhole ? createdAt : (acts[0]?.createdAt ?? createdAt)
+  const known = (await recordedSince(db.global, id)) ?? createdAt
   const first = known > floor ? known : floor
   const since = new Map<string, Date>(wantedTypes(types).map((type) => [type, first]))
-  for (const act of acts) {
-    const [had, has] = [typesIn(act.before), typesIn(act.after)]
-    if (act.act !== 'change' || act.createdAt < first) continue
-    for (const type of has) if (!had.includes(type)) since.set(type, act.createdAt)
+  // Oldest first: the last time that a type was added counts.
+  for (const { before, after, at } of await typesChanged(db.global, id, first)) {
+    const had = before === null ? null : typesIn(before)
+    for (const type of typesIn(after)) if (had?.includes(type) === false) since.set(type, at)
   }
   return since
 }
 
 /** The types that an endpoint wanted, as the record has them. */
-function typesIn(recorded: EndpointAct['after'] | null): readonly string[] {
-  const types = recorded?.['types']
-  return Array.isArray(types) ? wantedTypes(types.map(String)) : []
+function typesIn(recorded: unknown): readonly string[] {
+  return Array.isArray(recorded) ? wantedTypes(recorded.map(String)) : []
 }
 
 /**

@@ -1,6 +1,6 @@
 import { writeJson } from '../domain/json.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
-import { CLOCK, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
+import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** Sent to an endpoint again: one event, or many. */
 type SentAgain = 'retry' | 'replay' | 'cancel_replay'
@@ -70,6 +70,63 @@ const CHANGES: Unsharded<EndpointAct> = {
   where endpoint_id = $1 and act <> 'retry'
   order by id desc
   limit 100`,
+}
+
+/** What an endpoint wanted before and after a change of its types, and when it last changed so. */
+interface TypesChange {
+  /** Null: it was made. */
+  readonly before: unknown
+  readonly after: unknown
+  readonly at: Date
+}
+
+/** Changes of the types of an endpoint since `$2`, each kind of change once, oldest first. */
+const TYPES_CHANGED: Unsharded<TypesChange> = {
+  name: 'endpoints_types_changed',
+  sharded: false,
+  text: `
+  select before -> 'types' as before, after -> 'types' as after, max(created_at) as at
+  from endpoint_acts
+  where endpoint_id = $1 and act <> 'retry' and created_at >= $2
+    and before -> 'types' is distinct from after -> 'types'
+  group by before -> 'types', after -> 'types'
+  order by at`,
+}
+
+/** Since when there is a record of an endpoint. */
+const RECORDED_SINCE: Unsharded<{ since: Date }> = {
+  name: 'endpoints_recorded_since',
+  sharded: false,
+  text: `
+  select created_at as since
+  from endpoint_acts
+  where endpoint_id = $1 and act <> 'retry'
+  order by id
+  limit 1`,
+}
+
+/**
+ * When an endpoint was disabled that was enabled again at most `$3` milliseconds ago. Only changes
+ * of the state count, however many others there are.
+ */
+const DISABLED_LATELY: Unsharded<{ at: Date }> = {
+  name: 'endpoints_disabled_lately',
+  ...timedUnsharded`
+  with enabled as (
+    select id
+    from endpoint_acts
+    where endpoint_id = $2 and act <> 'retry'
+      and created_at >= ${NOW} - $3::int * interval '1 millisecond'
+      and before ->> 'state' <> 'enabled' and after ->> 'state' = 'enabled'
+    order by id desc
+    limit 1
+  )
+  select created_at as at
+  from endpoint_acts
+  where endpoint_id = $2 and act <> 'retry' and id < (select id from enabled)
+    and before ->> 'state' <> 'disabled' and after ->> 'state' = 'disabled'
+  order by id desc
+  limit 1`,
 }
 
 /** The newest of what was done to an endpoint, newest first; replays are kept where they run. */
@@ -156,4 +213,21 @@ export function actsOfEndpoint(db: Global, id: bigint): Promise<EndpointAct[]> {
 /** The newest 100 changes of an endpoint, newest first; none: there never was one. */
 export function changesOfEndpoint(db: Global, id: bigint): Promise<EndpointAct[]> {
   return db.run(CHANGES, [id])
+}
+
+/** Changes of the types of an endpoint since `floor`, oldest first. */
+export function typesChanged(db: Global, id: bigint, floor: Date): Promise<TypesChange[]> {
+  return db.run(TYPES_CHANGED, [id, floor])
+}
+
+/** Since when there is a record of an endpoint; null: there is none. */
+export async function recordedSince(db: Global, id: bigint): Promise<Date | null> {
+  const [row] = await db.run(RECORDED_SINCE, [id])
+  return row?.since ?? null
+}
+
+/** When an endpoint was disabled that was enabled within so many milliseconds; null: it was not. */
+export async function disabledLately(db: Global, id: bigint, withinMs: number) {
+  const [row] = await db.run(DISABLED_LATELY, [id, withinMs])
+  return row?.at ?? null
 }
