@@ -28,6 +28,8 @@ test('endpoints are made, shown, changed and removed in a terminal, while no API
   assert.match(String(made['secret']), /^whsec_[\w+/]{43}=$/)
   const polled = await webhooks('create', '--types', 'dead_letter.opened')
   assert.equal(polled.stdout, '2  polled  dead_letter.opened  enabled\n')
+  const limited = await webhooks('update', '2', '--rate', '7')
+  assert.equal(limited.stdout, '2  polled  dead_letter.opened  enabled  7 a second\n')
   const [wants] = await world.sql<{ types: string[] }>('select types from event_wants limit 1')
   assert.ok(wants?.types.includes('payment.failed') && wants.types.includes('dead_letter.opened'))
 
@@ -113,6 +115,7 @@ test('what cannot be done with endpoints ends with 1, and a wrong call with 2', 
     [['rotate', '1', '--overlap-seconds', '604801'], 2, /a whole number of 0 to 604800/],
     [['listen', '--forward-to', 'ftp://x'], 2, /an http or https URL/],
     [['listen', '--forward-to', 'http://x\\@y'], 2, /an http or https URL/],
+    [['create', '--types', Array(51).fill('payment.*').join()], 2, /At most 50 types/],
     [['listen', '--secret', 'whsec_short'], 2, /at least 24 bytes/],
   ]
   for (const [args, code, says] of cases) {

@@ -1,10 +1,11 @@
 import { InvalidArgumentError } from 'commander'
-import { messageNumber, WANTABLE } from '../domain/event.ts'
+import { messageNumber, WANTABLE, WANTED_MAX } from '../domain/event.ts'
 
 /** What options of the commands about webhooks may say. */
 
 export function parseTypes(text: string): string[] {
   const given = text.split(',').map((type) => type.trim())
+  if (given.length > WANTED_MAX) throw new InvalidArgumentError(`At most ${WANTED_MAX} types.`)
   const unknown = given.filter((type) => !WANTABLE.includes(type))
   if (unknown.length === 0) return given
   throw new InvalidArgumentError(

@@ -67,6 +67,9 @@ export const WANTABLE: readonly string[] = [
   ...new Set(EVENT_NAMES.map((name) => name.replace(/\..*/, '.*'))),
 ]
 
+/** So many types and kinds may be named at once. */
+export const WANTED_MAX = 50
+
 /** The types that a list of types and kinds comes to, in the order of the catalogue. */
 export function wantedTypes(wanted: readonly string[]): EventTypeName[] {
   return EVENT_NAMES.filter(

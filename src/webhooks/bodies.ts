@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { messageId, WANTABLE } from '../domain/event.ts'
+import { messageId, WANTABLE, WANTED_MAX } from '../domain/event.ts'
 import { Id, LOCATION, nullable, oneOf, Reason, REPLAYED_HEADER, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './views-store.ts'
 import type { EndpointAct } from './acts-store.ts'
@@ -10,7 +10,7 @@ import type { Endpoint } from './store.ts'
 
 const Types = Type.Array(oneOf(WANTABLE), {
   minItems: 1,
-  maxItems: 50,
+  maxItems: WANTED_MAX,
   description: 'Types of events, or all of a kind, such as `payment.*`.',
   examples: [['payment.succeeded', 'payment.failed']],
 })

@@ -351,10 +351,15 @@ async function showSecret(
 /** An endpoint in one line; until when it is not called, where it has asked for that. */
 function lineOf(endpoint: Endpoint, pauses: Pauses): string {
   const { id, url, types, description, state, disabledWhy, payload, ordered } = endpoint
+  const { ratePerSecond: rate } = endpoint
   const paused = pauseIn(pauses, endpoint)
   const until = paused === null ? '' : ` (paused until ${paused.toISOString()})`
   const why = disabledWhy === null ? `${state}${until}` : `${state} (${disabledWhy})`
-  const how = [payload === 'thin' ? 'thin' : '', ordered ? 'ordered' : '']
+  const how = [
+    payload === 'thin' ? 'thin' : '',
+    ordered ? 'ordered' : '',
+    rate === null ? '' : `${rate} a second`,
+  ]
   const facts = [url ?? 'polled', types.join(','), why, ...how, description ?? '']
   return `${id}  ${facts.filter(Boolean).map(printable).join('  ')}`
 }

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { Id, missingBody, MissingShards, nullable, oneOf } from '../http/schemas.ts'
-import { WANTABLE } from '../domain/event.ts'
+import { WANTABLE, WANTED_MAX } from '../domain/event.ts'
 
 /** What a dry run of a replay found. */
 export interface FoundEvents {
@@ -23,7 +23,7 @@ export const ReplayFilterBody = Type.Object(
     types: Type.Optional(
       Type.Array(oneOf(WANTABLE), {
         minItems: 1,
-        maxItems: 50,
+        maxItems: WANTED_MAX,
         description: 'Types or kinds; of those that the endpoint is told of.',
         examples: [['payment.succeeded']],
       }),
