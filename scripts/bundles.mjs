@@ -4,7 +4,7 @@
  * A run of the tests is some 300 processes, and each would find, read and link a thousand modules
  * one by one, of ours and of packages: measured, 1.0 s of processor time where it now takes 0.45.
  */
-import { readFileSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -55,6 +55,7 @@ export async function bundle(files, folder) {
     plugins: [{ name: 'places', setup: keepPlaces }],
   })
   // Packages that stay at their place are found from the bundles, too.
+  mkdirSync(folder, { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
 }
 
