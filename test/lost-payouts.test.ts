@@ -35,6 +35,7 @@ function book(parent: ReturnParent, policy: 'keep' | 'return', parts: readonly b
     earlier: new Map(),
     refunds: new Set<string>(),
     unnamed: [],
+    named: new Map(),
     ids: drafts.map((_, index) => BigInt(index + 10)),
   }
   const at = (own: ReturnParent) => ({ ...books, parents: new Map([[1n, own]]) })

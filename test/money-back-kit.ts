@@ -66,6 +66,7 @@ const NOTHING = {
   earlier: new Map(),
   refunds: new Set<string>(),
   unnamed: [],
+  named: new Map(),
   refundsAt: () => true,
 }
 

@@ -164,6 +164,25 @@ test('a payment is canceled over HTTP, once and for all; a final one is not', as
   assert.deepEqual((await call('GET', '/dlq')).body, [])
 })
 
+test('what came back is not booked under the name of what was paid, where a person types it', async (t) => {
+  const { service, deposit } = await withDeposit(t)
+  const { call } = service
+  const { body: paid } = await call('GET', `/payments/${deposit}`)
+  const draft = { kind: 'charged_back', amount: 30, reason: 'on the statement' }
+  const path = `/payments/${deposit}/returns`
+
+  const refused = await call('POST', path, { ...draft, gateway_ref: paid['gateway_ref'] })
+
+  assert.deepEqual(
+    [refused.status, refused.body['code'], refused.body['payment_id']],
+    [409, 'gateway_ref_taken', deposit],
+  )
+  const { body: shown } = await call('GET', `/payments/${deposit}`)
+  assert.equal(shown['returned'] ?? 0, 0)
+  const own = await call('POST', path, { ...draft, gateway_ref: 'rt_own' })
+  assert.equal(own.status, 201)
+})
+
 test('refunds and cancelations need the scope refund, returns and corrections operate', () => {
   const scopes = (
     [

@@ -58,6 +58,7 @@ function books(available: bigint, ...parents: readonly ReturnParent[]): ReturnBo
     earlier: new Map(),
     refunds: new Set<string>(),
     unnamed: [],
+    named: new Map(),
     ids: Array.from({ length: 20 }, (_, index) => BigInt(index + 10)),
   }
 }
@@ -177,6 +178,26 @@ for (const [name, drafts, expected] of BATCHES) {
     assert.deepEqual(answers.map(word), expected)
   })
 }
+
+test('a reference that names a payment there is none of what came back, unless it is booked', () => {
+  const draft = back('charged_back', 5n, 'ch_1')
+  const named = new Map([[returnKeyOf(1n, 'ch_1'), 7n]])
+  const { answers, entries } = decideReturns(
+    [draft],
+    { ...books(0n, DEPOSIT), named },
+    returning('keep'),
+  )
+  assert.deepEqual(answers, [
+    { kind: 'refused', refusal: { code: 'gateway_ref_taken', paymentId: 7n } },
+  ])
+  assert.deepEqual(entries, [])
+
+  const earlier = new Map([
+    [returnKeyOf(1n, 'ch_1'), { id: 9n, kind: 'charged_back', amount: 5n } as const],
+  ])
+  const known = decideReturns([draft], { ...books(0n, DEPOSIT), named, earlier }, returning('keep'))
+  assert.deepEqual(known.answers, [{ kind: 'known', paymentId: 9n }])
+})
 
 test('only a payment that succeeded comes back', () => {
   for (const status of ['new', 'unknown', 'failed'] as const) {

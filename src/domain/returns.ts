@@ -49,6 +49,8 @@ export interface ReturnDraft {
   readonly besidesRefund?: boolean
   /** Of a dispute won: the reference of the return whose money it is; not there: of any. */
   readonly undoes?: string
+  /** A person typed the reference; not there: the gateway itself says it. */
+  readonly typed?: true
 }
 
 /** A refund of a deposit that is not finished. */
@@ -94,6 +96,8 @@ export interface ReturnBooks {
   readonly refunds: ReadonlySet<string>
   /** Refunds that the gateway made without saying what it calls them. */
   readonly unnamed: readonly UnnamedRefund[]
+  /** Of references that a person typed: the payment that the gateway calls so, by `returnKeyOf`. */
+  readonly named: ReadonlyMap<string, bigint>
   /** At least one unused payment id for each draft. */
   readonly ids: readonly bigint[]
 }
@@ -150,6 +154,7 @@ export function decideReturns(
     decided: new Map(books.earlier),
     refunds: books.refunds,
     unnamed: books.unnamed,
+    named: books.named,
     changed: new Set(),
     payments: [],
     entries: [],
@@ -169,6 +174,7 @@ interface Batch {
   readonly decided: Map<string, Pick<ReturnPayment, 'id' | 'kind' | 'amount'>>
   readonly refunds: ReadonlySet<string>
   readonly unnamed: readonly UnnamedRefund[]
+  readonly named: ReadonlyMap<string, bigint>
   readonly changed: Set<bigint>
   readonly payments: ReturnPayment[]
   readonly entries: Entry[]
@@ -188,6 +194,9 @@ function decide(batch: Batch, draft: ReturnDraft): ReturnAnswer {
   }
   // The same money went back by our own doing, and is booked as that.
   if (batch.refunds.has(returnKeyOf(parentId, ref))) return refuse({ code: 'return_is_refund' })
+  // The gateway would tell the same money once more, under the return's own reference.
+  const holder = batch.named.get(returnKeyOf(parentId, ref))
+  if (holder !== undefined) return refuse({ code: 'gateway_ref_taken', paymentId: holder })
   const atMost = least(returnable(parent, kind), undoable(batch, draft))
   if (amount > atMost) return refuse({ code: 'not_returnable', atMost, exponent: parent.exponent })
   const inDoubt = refundInDoubt(batch, parent, draft)

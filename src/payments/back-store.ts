@@ -79,6 +79,8 @@ export interface StoredParent {
   readonly currency: string | null
   /** Where it was carried out, and so what gives it back. */
   readonly gateway: string
+  /** What it is called there; null: nobody has said. */
+  readonly gatewayRef: string | null
 }
 
 const PARENTS = `
@@ -87,7 +89,7 @@ const PARENTS = `
     coalesce(refund_reserved, 0) as "refundReserved", coalesce(fee_reserved, 0) as "feeReserved",
     coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned,
     coalesce(returned_fee, 0) as "returnedFee", currency,
-    ${gatewayOf()} as gateway
+    ${gatewayOf()} as gateway, gateway_ref as "gatewayRef"
   from payments
   where shard = $1 and id = any ($2::bigint[])
   order by id`

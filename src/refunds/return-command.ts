@@ -55,7 +55,7 @@ async function book(world: ReturnWorld, parentId: bigint, options: ReturnOptions
   if (exponent === undefined) throw refusedAs('payment_not_found')
   const money = parseMoney(options.amount, 1n, exponent)
   if (!money.ok) throw refusedBy({ code: money.problem, exponent })
-  const draft = { parentId, kind, ref, amount: money.minor, besidesRefund }
+  const draft = { parentId, kind, ref, amount: money.minor, besidesRefund, typed: true } as const
   const [answer] = await bookReturns(world, operatorHere(reason), [draft])
   if (answer === undefined || answer.kind === 'refused')
     throw refusedBy(answer?.refusal ?? { code: 'payment_not_found' })

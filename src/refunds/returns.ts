@@ -26,6 +26,7 @@ import {
   type StoredParent,
 } from '../payments/back-store.ts'
 import { childrenOf, insertReturns, type Child } from '../payments/returns-store.ts'
+import { findRef } from '../payments/gateway-refs-store.ts'
 import { paidFor, refundRef } from '../payments/was-refund.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { finishPayments } from '../payments/store.ts'
@@ -150,6 +151,7 @@ async function returnInShard(
       earlier: new Map(children.flatMap(known)),
       refunds: new Set(children.flatMap(refundRef)),
       unnamed: children.filter(isUnnamed),
+      named: await namedBy(tx, drafts, parents),
       ids: newIds,
     }
     const verdict = decideReturns(drafts, books, world)
@@ -196,6 +198,23 @@ function isOpenRefund({ type, status }: Child): boolean {
 
 function isUnnamed({ type, status, ref }: Child): boolean {
   return type === 'refund' && status === 'success' && ref === null
+}
+
+/** The payments that a gateway calls as people typed, by their `returnKeyOf`. */
+async function namedBy(
+  tx: Tx,
+  drafts: readonly ReturnDraft[],
+  parents: readonly StoredParent[],
+): Promise<ReadonlyMap<string, bigint>> {
+  const named = new Map<string, bigint>()
+  for (const { parentId, ref } of drafts.filter(({ typed }) => typed === true)) {
+    const parent = parents.find(({ id }) => id === parentId)
+    if (parent === undefined) continue
+    const { gateway, gatewayRef } = parent
+    const holder = gatewayRef === ref ? parentId : await findRef(tx, gateway, ref)
+    if (holder !== null) named.set(returnKeyOf(parentId, ref), holder)
+  }
+  return named
 }
 
 /** An earlier return, by its reference. */

@@ -194,7 +194,7 @@ function returnRoute(app: App, world: RefundRoutes): void {
       return refuse(reply, { code, errors: [{ field: 'amount', code }], exponent })
     }
     const by = { actor, reason, requestId: request.id, redriveId: null }
-    const draft = { parentId, ref, kind, amount: money.minor, besidesRefund }
+    const draft = { parentId, ref, kind, amount: money.minor, besidesRefund, typed: true } as const
     const { answer, replayed } = await returnUnderKey(world, { draft, key }, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (replayed) void reply.header('idempotent-replayed', 'true')
