@@ -95,25 +95,6 @@ test('a redrive of many that says too little, or what cannot be, is refused as a
   await assertBooks(routes.world)
 })
 
-test('a body of a redrive of many is told what it lacks of the step that it asks for', async (t) => {
-  const { post } = await callsOf(t, await testWorld(t))
-  for (const [body, pointer, code] of [
-    [{ snapshot: 1 }, '/reason', 'missing'],
-    [{ reason: 'back' }, '/snapshot', 'missing'],
-    [{ snapshot: '1', reason: 'back' }, '/snapshot', 'wrong_type'],
-    [{ snapshot: 1, reason: '', rate_per_second: 5 }, '/reason', 'minLength'],
-    [{ snapshot: 1, reason: 'back', rate_per_second: 0 }, '/rate_per_second', 'too_small'],
-    [{ snapshot: 1, reason: 'back', dry: true }, '/dry', 'unknown'],
-    [{ filter: {} }, '/dry_run', 'missing'],
-    [{ filter: { class: 'no' }, dry_run: true }, '/filter/class', 'not_one_of'],
-    [{}, '/filter', 'missing'],
-    [[], '', 'wrong_type'],
-  ] as const) {
-    const reply = await post('/dlq/redrive', body)
-    assert.deepEqual(reply.body.errors, [{ pointer, code }], JSON.stringify(body))
-  }
-})
-
 test('a redrive of many is planned, started once, watched and canceled once', async (t) => {
   const { world, failed, get, post } = await routesOf(t)
   const first = await openLetter(world, failed[0] ?? 0n)

@@ -92,12 +92,8 @@ test('a refund is asked for, carried out, shown, and refused in so many words', 
 test('a payment that came back is told, shown and refused in so many words', async (t) => {
   const { service, deposit } = await withDeposit(t)
   const { call } = service
-  const made = await call('POST', '/mock-gateway/returns', {
-    payment_id: deposit,
-    kind: 'charged_back',
-    amount: 30,
-  })
-  const { gateway_ref, kind, amount } = made.body
+  // Nothing that the sandbox made: its notice could book it first.
+  const [gateway_ref, kind, amount] = ['rt_1', 'charged_back', 30]
   const path = `/payments/${deposit}/returns`
   const body = { gateway_ref, kind, amount, reason: 'on the statement' }
   const first = await call('POST', path, body)
@@ -167,11 +163,11 @@ test('a payment is canceled over HTTP, once and for all; a final one is not', as
 test('what came back is not booked under the name of what was paid, where a person types it', async (t) => {
   const { service, deposit } = await withDeposit(t)
   const { call } = service
-  const { body: paid } = await call('GET', `/payments/${deposit}`)
+  const { body: known } = await call('GET', `/payments/${deposit}`)
   const draft = { kind: 'charged_back', amount: 30, reason: 'on the statement' }
   const path = `/payments/${deposit}/returns`
 
-  const refused = await call('POST', path, { ...draft, gateway_ref: paid['gateway_ref'] })
+  const refused = await call('POST', path, { ...draft, gateway_ref: known['gateway_ref'] })
 
   assert.deepEqual(
     [refused.status, refused.body['code'], refused.body['payment_id']],

@@ -26,7 +26,7 @@ export async function failed(
 ): Promise<FastifyReply> {
   // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
   const gone = request.raw.readableAborted
-  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error, request)
+  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
   report(refusal, error, request.log)
   if (refusal.code === 'body_too_large') await drained(request.raw)
   return refuse(reply, refusal)
@@ -65,15 +65,12 @@ async function drained(raw: IncomingMessage): Promise<void> {
   clearTimeout(limit)
 }
 
-function refusalOf(
-  error: FastifyError & { refusal?: RefusalCode; why?: string },
-  request: FastifyRequest,
-): Refusal {
+function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {
   if (error.refusal !== undefined) {
     const errors = error.why === undefined ? {} : { errors: [{ field: null, code: error.why }] }
     return { code: error.refusal, ...errors }
   }
-  if (error.validation !== undefined) return invalid(error, request)
+  if (error.validation !== undefined) return invalid(error)
   return refusalOfFault(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
 }
 
@@ -88,10 +85,8 @@ export function refusalOfFault(error: unknown): Refusal | null {
 }
 
 /** The first thing wrong with a body or query, by field; never the value itself. */
-function invalid(error: FastifyError, request: FastifyRequest): Refusal {
-  const all = error.validation ?? []
-  const kind = error.validationContext === 'body' ? kindOf(request) : null
-  const first = all.find(({ schemaPath }) => schemaPath.startsWith(`#/anyOf/${kind}/`)) ?? all[0]
+function invalid(error: FastifyError): Refusal {
+  const [first] = error.validation ?? []
   const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
   const at = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
   const code = error.validationContext === 'body' ? 'body_invalid' : 'query_invalid'
@@ -101,23 +96,6 @@ function invalid(error: FastifyError, request: FastifyRequest): Refusal {
       { field: at === '' ? null : at.slice(1, 200), code: wording(first?.keyword ?? 'invalid') },
     ],
   }
-}
-
-/**
- * Of a body that may be one of several kinds, the number of the kind that has most of its members:
- * whoever leaves a member out is told which, and not that it is none of the others. Null: there are
- * no kinds.
- */
-function kindOf({ body, routeOptions }: FastifyRequest): number | null {
-  const { anyOf: kinds } = (routeOptions.schema?.body ?? {}) as {
-    readonly anyOf?: readonly { readonly properties?: object }[]
-  }
-  if (kinds === undefined) return null
-  const given = typeof body === 'object' && body !== null ? Object.keys(body) : []
-  const known = kinds.map(({ properties = {} }) => {
-    return given.filter((name) => Object.hasOwn(properties, name)).length
-  })
-  return known.indexOf(Math.max(...known))
 }
 
 function wording(keyword: string): string {

@@ -1,3 +1,4 @@
+import { writeJson } from '../../src/domain/json.ts'
 import type { EndpointRow, SubscriptionRow } from './delivery-rows.ts'
 import { knownKey } from './delivery-statements.ts'
 import { texts, time, type Handlers } from './handlers.ts'
@@ -35,6 +36,14 @@ function changed(
   tables.nextval('endpoint_act_ids')
   tables.endpoints.set(row.id, { ...row, acts: [...was.acts, did] })
   return [shown(row)]
+}
+
+function actsOf(tables: Tables, id: unknown): EndpointRow['acts'] {
+  return tables.endpoints.get(BigInt(id as bigint))?.acts ?? []
+}
+
+function turned({ before, after }: EndpointRow['acts'][number], to: EndpointRow['state']): boolean {
+  return before !== null && before.state !== to && after.state === to
 }
 
 const DAY_MS = 86_400_000
@@ -147,6 +156,34 @@ export const endpoints: Handlers = {
           requestId: null,
           createdAt: new Date(did.createdAt),
         })),
+  },
+  endpoints_recorded_since: {
+    run: (tables, [id]) =>
+      actsOf(tables, id)
+        .slice(0, 1)
+        .map(({ createdAt }) => ({ since: new Date(createdAt) })),
+  },
+  endpoints_types_changed: {
+    run(tables, [id, floor]) {
+      const since = (floor as Date).getTime()
+      const changes = new Map<string, { before: unknown; after: unknown; at: Date }>()
+      for (const { before, after, createdAt } of actsOf(tables, id)) {
+        const had = before?.types ?? null
+        const kind = writeJson([had, after.types])
+        if (createdAt < since || kind === writeJson([after.types, after.types])) continue
+        changes.set(kind, { before: had, after: after.types, at: new Date(createdAt) })
+      }
+      return [...changes.values()].toSorted((one, other) => one.at.getTime() - other.at.getTime())
+    },
+  },
+  endpoints_disabled_lately: {
+    run(tables, [at, id, withinMs], context) {
+      const floor = time(at, context) - Number(withinMs)
+      const acts = actsOf(tables, id).toReversed()
+      const place = acts.findIndex((did) => did.createdAt >= floor && turned(did, 'enabled'))
+      const off = place === -1 ? [] : acts.slice(place + 1).filter((did) => turned(did, 'disabled'))
+      return off.slice(0, 1).map(({ createdAt }) => ({ at: new Date(createdAt) }))
+    },
   },
   endpoints_called: {
     run: (tables) =>
