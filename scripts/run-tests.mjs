@@ -6,7 +6,8 @@
  * that has nothing else to do.
  */
 import { setMaxListeners } from 'node:events'
-import { createWriteStream, existsSync, writeFileSync } from 'node:fs'
+import { createWriteStream, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { SourceMap } from 'node:module'
 import { join, relative } from 'node:path'
 import { run } from 'node:test'
 import * as builtin from 'node:test/reporters'
@@ -99,15 +100,41 @@ function programOf(file) {
 }
 
 /**
+ * Where a test of a bundle stands in its source.
+ *
+ * @param {string} file
+ * @param {Told['data']} place
+ */
+function lineIn(file, { line = 1, column = 1 }) {
+  if (sourceOf(bundles, file) === file) return {}
+  const [, map = ''] = readFileSync(file, 'utf8').split(
+    'sourceMappingURL=data:application/json;base64,',
+  )
+  const source = new SourceMap(JSON.parse(Buffer.from(map, 'base64').toString()))
+  const origin = source.findOrigin(line, column)
+  return 'lineNumber' in origin ? { line: origin.lineNumber, column: origin.columnNumber } : {}
+}
+
+/**
+ * @typedef {{
+ *   type: string,
+ *   data: { name?: string, file?: string, line?: number, column?: number },
+ * }} Told
+ */
+
+/**
  * Events that name the files that were asked for, not those that ran.
  *
- * @param {AsyncIterable<{ data: { name?: string, file?: string } }>} told
+ * @param {AsyncIterable<Told>} told
  */
 async function* bySource(told) {
   for await (const event of told) {
     const { name, file } = event.data
     if (name !== undefined) event.data.name = sourceOf(bundles, name)
-    if (file !== undefined) event.data.file = sourceOf(bundles, file)
+    if (file !== undefined) {
+      if (event.type === 'test:fail') Object.assign(event.data, lineIn(file, event.data))
+      event.data.file = sourceOf(bundles, file)
+    }
     yield event
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert'
 import { keyOf } from './acceptance.ts'
 import type { Exponent } from './currency.ts'
+import type { Details } from './details.ts'
 import { feeOfRefund, type FeePolicies, type GivenBack } from './fee.ts'
 import { refundCost, refundHoldEntry, type Entry, type RefundParts } from './ledger.ts'
 import { inCurrency, type Decimal } from './money.ts'
@@ -16,6 +17,9 @@ export interface RefundDraft {
   readonly idempotencyKey: string | null
   /** Why; kept for good. */
   readonly reason: string
+  /** What the caller calls it, unique as of any payment; null or not there: nothing. */
+  readonly reference?: string | null
+  readonly metadata?: Details['metadata']
   /** The fields of the request as they were sent, the amount among them. */
   readonly sent: SentFields
   /** The place of its request in a trace; not there: it is not traced. */
@@ -39,9 +43,12 @@ export interface RefundPayment extends RefundParts {
   readonly parentId: bigint
   readonly idempotencyKey: string | null
   readonly refusedFor: 'insufficient_funds' | null
-  readonly reason: string
+  readonly said: RefundTexts
   readonly sent: SentFields
 }
+
+/** What is kept of a refund beside its money. */
+type RefundTexts = Pick<Details, 'reference' | 'metadata'> & Pick<RefundDraft, 'reason'>
 
 /** An earlier payment of a user under a key; of one that is no refund only its type counts. */
 export type EarlierPayment =
@@ -53,6 +60,8 @@ export interface RefundBooks {
   readonly available: ReadonlyMap<bigint, bigint>
   /** Earlier payments by `keyOf` the parent's user. */
   readonly earlier: ReadonlyMap<string, EarlierPayment>
+  /** Payments that did not fail, by `keyOf` the parent's user and their reference. */
+  readonly references?: ReadonlyMap<string, bigint>
   /** At least one unused payment id for each draft. */
   readonly ids: readonly bigint[]
   /** Whether a gateway carries out refunds. */
@@ -119,6 +128,7 @@ export function decideRefunds(
     parents: new Map(books.parents),
     available: new Map(books.available),
     decided: new Map(books.earlier),
+    references: new Map(books.references),
     payments: [],
     holds: [],
     reserved: [],
@@ -136,6 +146,7 @@ interface Batch {
   readonly parents: Map<bigint, Parent>
   readonly available: Map<bigint, bigint>
   readonly decided: Map<string, EarlierPayment>
+  readonly references: Map<string, bigint>
   readonly payments: RefundPayment[]
   readonly holds: Entry[]
   readonly reserved: Reservation[]
@@ -153,6 +164,8 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
     const earlier = batch.decided.get(keyOf(parent.userId, draft.idempotencyKey))
     if (earlier !== undefined) return replay(draft, earlier, parent.exponent)
   }
+  const taken = referenceTaken(batch, parent, draft)
+  if (taken !== null) return refuse(taken)
   if (!batch.refundsAt(parent.gateway)) return refuse({ code: 'no_route' })
   const { exponent } = parent
   const atMost = refundable(parent)
@@ -174,6 +187,17 @@ function decide(batch: Batch, draft: RefundDraft): RefundAnswer {
   return answerOf(payment, exponent, false)
 }
 
+/** Why a refund may not be called so; null: it may, or it has no name. */
+function referenceTaken(
+  { references }: Batch,
+  { userId }: Parent,
+  { reference = null }: RefundDraft,
+): Refusal | null {
+  const paymentId = reference === null ? undefined : references.get(keyOf(userId, reference))
+  if (paymentId === undefined) return null
+  return { code: 'reference_taken', errors: [{ field: 'reference', code: 'taken' }], paymentId }
+}
+
 /** A refund that can be made. */
 interface Refund {
   readonly draft: RefundDraft
@@ -187,12 +211,13 @@ function store(
   { draft, parent, amount, feeReturned }: Refund,
   refusedFor: RefundPayment['refusedFor'],
 ): RefundPayment {
-  const { idempotencyKey, reason, sent } = draft
+  const { idempotencyKey, reason, reference = null, metadata = null, sent } = draft
   const id = batch.ids[batch.payments.length]
   if (id === undefined) throw new Error('fewer ids than drafts')
   const { id: parentId, userId } = parent
   const about = { id, userId, type: 'refund' as const, parentId, amount, feeReturned }
-  const payment = { ...about, idempotencyKey, refusedFor, reason, sent }
+  const said = { reason, reference, metadata }
+  const payment = { ...about, idempotencyKey, refusedFor, said, sent }
   batch.payments.push(payment)
   if (idempotencyKey !== null) batch.decided.set(keyOf(userId, idempotencyKey), payment)
   return payment
@@ -203,6 +228,8 @@ function reserve(batch: Batch, parent: Parent, refund: RefundPayment): void {
   const { amount, feeReturned: fee } = refund
   batch.holds.push(refundHoldEntry(refund))
   batch.reserved.push({ parentId: parent.id, amount, fee })
+  const { reference } = refund.said
+  if (reference !== null) batch.references.set(keyOf(parent.userId, reference), refund.id)
   const available = batch.available.get(parent.userId) ?? 0n
   batch.available.set(parent.userId, available - refundCost(refund))
   const refundReserved = parent.refundReserved + amount

@@ -27,6 +27,12 @@ export function orNull(field: ReturnType<typeof textField>): ReturnType<typeof t
   return textField(description, { ...shape, type: [shape.type, 'null'] })
 }
 
+/** What the caller calls a payment. */
+export const ReferenceField = textField(
+  "What you call it: unique among the user's payments that did not fail.",
+  shownText(DETAIL_PATTERNS.reference, 'order-4711'),
+)
+
 /** What the caller keeps for itself. */
 export const MetadataField = textField(
   'For you alone: a flat object of texts, up to 20 members. No card numbers.',

@@ -183,9 +183,6 @@ interface NewRefund {
   readonly feeReturned: bigint
   readonly idempotencyKey: string | null
   readonly refusedFor: string | null
-  readonly reason: string
-  /** A document: the fields as they were first sent. */
-  readonly sent: string
 }
 
 const REFUNDS = columns<NewRefund>({
@@ -196,13 +193,11 @@ const REFUNDS = columns<NewRefund>({
   feeReturned: 'bigint',
   idempotencyKey: 'text',
   refusedFor: 'text',
-  reason: 'text',
-  sent: 'text',
 })
 
 /**
  * Write refunds, those refused for lack of funds included, which are final from the start, each as
- * a child of its deposit. The reason is kept where the texts of a payment are.
+ * a child of its deposit. The caller writes what was said about them.
  */
 const INSERT_REFUNDS: Statement<never> = {
   name: 'payments_insert_refunds',
@@ -215,10 +210,6 @@ const INSERT_REFUNDS: Statement<never> = {
       $1::int, id, user_id, 'refund', amount, 0, 0, parent_id, fee_returned, idempotency_key,
       currency, gateway, ${BEGUN.values}
     from clock, draft
-  ), detail as (
-    insert into payment_details (shard, payment_id, description, sent)
-    select $1::int, id, reason, sent::jsonb
-    from draft
   ), ${countAccepted('draft where refused_for is null')}
   insert into payment_children (shard, parent_id, payment_id)
   select $1::int, parent_id, id

@@ -4,7 +4,13 @@ import { writeJson } from '../domain/json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { readKey } from '../http/idempotency.ts'
 import { IntegerText, nullable, oneOf, parseSpan, SHOWN } from '../http/schemas.ts'
-import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
+import {
+  MetadataField,
+  MetadataShown,
+  ReferenceField,
+  shownText,
+  textField,
+} from '../http/texts.ts'
 import type { PaymentFilter } from './filter-store.ts'
 
 const Description = textField(
@@ -14,10 +20,7 @@ const Description = textField(
 
 /** What may be said about a payment on every way of making one. */
 export const DetailProperties = {
-  reference: textField(
-    "What you call it: unique among the user's payments that did not fail.",
-    shownText(DETAIL_PATTERNS.reference, 'order-4711'),
-  ),
+  reference: ReferenceField,
   description: Description,
   metadata: MetadataField,
   payment_method: textField(

@@ -1,7 +1,6 @@
 import { exponentIn } from '../domain/currency.ts'
-import { keyOf } from '../domain/acceptance.ts'
+import { keyOf, type Noted } from '../domain/acceptance.ts'
 import { NO_MOVE } from '../domain/ends.ts'
-import { writeJson } from '../domain/json.ts'
 import type { FeePolicies } from '../domain/fee.ts'
 import {
   decideRefunds,
@@ -10,6 +9,7 @@ import {
   type RefundAnswer,
   type RefundBooks,
   type RefundDraft,
+  type RefundPayment,
   type RefundVerdict,
 } from '../domain/refund.ts'
 import { insertTasksLater } from '../dead-letters/tasks-store.ts'
@@ -23,6 +23,7 @@ import {
   type KeyedRefund,
   type StoredParent,
 } from '../payments/back-store.ts'
+import { paymentsByReferences, writeNoted } from '../payments/details-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { writeTraces, type Traced } from '../payments/traces-store.ts'
 import { isLocked, type Db, type Shard, type Tx } from '../ports.ts'
@@ -109,15 +110,23 @@ async function readBooks(
     const userId = userOf.get(parentId)
     return userId === undefined || key === null ? [] : [{ userId, key }]
   })
-  const [parents, earlier, ids] = await Promise.all([
+  const referenced = drafts.flatMap(({ parentId, reference = null }) => {
+    const userId = userOf.get(parentId)
+    return userId === undefined || reference === null ? [] : [{ userId, reference }]
+  })
+  const [parents, earlier, references, ids] = await Promise.all([
     lockParents(tx, [...userOf.keys()]),
     refundsByKeys(tx, keyed),
+    paymentsByReferences(tx, referenced),
     tx.ids('payment_ids', drafts.length),
   ])
   return {
     refundsAt: world.refundsAt ?? (() => true),
     parents: new Map(parents.map((parent) => [parent.id, toParent(parent, world.db.currency)])),
     earlier: new Map(earlier.map((made) => [keyOf(made.userId, made.idempotencyKey), known(made)])),
+    references: new Map(
+      references.map(({ userId, reference, paymentId }) => [keyOf(userId, reference), paymentId]),
+    ),
     ids,
   }
 }
@@ -141,16 +150,21 @@ function known(made: KeyedRefund): EarlierPayment {
     refusedFor,
     parentId: parentId ?? 0n,
     feeReturned: feeReturned ?? 0n,
-    reason: '',
+    said: { reason: '', reference: null, metadata: null },
     sent: made.sent ?? {},
   }
 }
 
+/** What was said about a refund: its description is why it was made. */
+function noted({ id, userId, refusedFor, said, sent }: RefundPayment): Noted {
+  const { reason: description, reference, metadata } = said
+  const details = { reference, description, metadata, paymentMethod: null, returnUrl: null }
+  return { id, userId, live: refusedFor === null, details, sent }
+}
+
 function write(tx: Tx, { payments, holds, reserved }: RefundVerdict): void {
-  insertRefunds(
-    tx,
-    payments.map((payment) => ({ ...payment, sent: writeJson(payment.sent) })),
-  )
+  insertRefunds(tx, payments)
+  writeNoted(tx, payments.map(noted))
   insertTasksLater(
     tx,
     holds.map(({ paymentId }) => ({ paymentId, operation: 'refund', delayMs: 0 })),

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { readDetails } from '../domain/details.ts'
 import { parseDecimal, parseMoney, type Decimal } from '../domain/money.ts'
 import type { RefundAnswer, RefundDraft } from '../domain/refund.ts'
 import { sentFields } from '../domain/sent-fields.ts'
@@ -20,6 +21,7 @@ import {
   REPLAYED_HEADER,
   ReturnKinds,
 } from '../http/schemas.ts'
+import { MetadataField, ReferenceField } from '../http/texts.ts'
 import { tracePlace } from '../http/traced.ts'
 import { respondRefund } from './api.ts'
 import { exponentsOf } from './exponents.ts'
@@ -64,18 +66,21 @@ const REFUND = {
   description:
     'Gives a part of a successful deposit back, or all that is left of it. A refund is a ' +
     'payment of its own, of type `refund`; there may be several. What it costs the user is held ' +
-    'at once, or refused with 402; more than is left is refused with 409 `not_refundable`.',
+    'at once, or refused with 402; more than is left is refused with 409 `not_refundable`. Its ' +
+    'description is the `reason`; a `reference` is unique among all payments of the user.',
   headers: IdempotencyHeaders,
   params: PaymentId,
   body: Type.Object(
     {
       amount: Type.Optional(Amount('What to give back; without it, all that is left.', [50])),
       reason: Reason,
+      reference: ReferenceField,
+      metadata: MetadataField,
     },
     {
       title: 'RefundRequest',
       additionalProperties: false,
-      examples: [{ amount: 50, reason: 'Returned by the customer' }],
+      examples: [{ amount: 50, reason: 'Returned by the customer', reference: 'return-17' }],
     },
   ),
   response: {
@@ -90,19 +95,23 @@ function refundRoute(app: App, { refund }: RefundRoutes): void {
     if (!key.ok) return refuse(reply, { code: 'idempotency_key_invalid' })
     const parentId = parseId(request.params.id)
     if (parentId === null) return refuse(reply, { code: 'payment_not_found' })
-    const { amount, reason } = request.body
+    const { amount, reason, ...said } = request.body
     const read = amount === undefined ? null : parseDecimal(amount)
     if (read !== null && !read.ok) {
       const code = read.problem
       return refuse(reply, { code, errors: [{ field: 'amount', code }] })
     }
+    const texts = readDetails(said)
+    if (!texts.ok) return refuse(reply, texts.refusal)
     const decimal = read?.decimal ?? null
-    const sent = sentFields({ amount: textOf(decimal), reason })
+    const sent = { ...texts.sent, ...sentFields({ amount: textOf(decimal), reason }) }
     const answer = await refund({
       parentId,
       amount: decimal,
       idempotencyKey: key.key,
       reason,
+      reference: texts.details?.reference ?? null,
+      metadata: texts.details?.metadata ?? null,
       sent,
       ...tracePlace(request),
     })

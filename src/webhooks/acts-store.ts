@@ -75,8 +75,8 @@ const CHANGES: Unsharded<EndpointAct> = {
 /** What an endpoint wanted before and after a change of its types, and when it last changed so. */
 interface TypesChange {
   /** Null: it was made. */
-  readonly before: unknown
-  readonly after: unknown
+  readonly before: Readonly<string[]> | null
+  readonly after: Readonly<string[]> | null
   readonly at: Date
 }
 

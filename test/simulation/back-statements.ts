@@ -153,7 +153,7 @@ const refunds: Handlers = {
   payments_insert_refunds: {
     run(tables, values, context) {
       const [shard, at, paymentIds, userIds, parentIds, amounts, fees] = values
-      const [keys, refused, reasons, sents] = values.slice(7)
+      const [keys, refused] = values.slice(7)
       const createdAt = time(at, context)
       ids(paymentIds).forEach((id, index) => {
         const refusedFor = texts(refused)[index] ?? null
@@ -178,16 +178,6 @@ const refunds: Handlers = {
           gatewayRef: null,
           currency: tables.payments.get(parentId)?.currency ?? null,
           gateway: tables.payments.get(parentId)?.gateway ?? 'http',
-        })
-        tables.details.set(id, {
-          shard: Number(shard),
-          paymentId: id,
-          reference: null,
-          description: texts(reasons)[index] ?? null,
-          metadata: null,
-          paymentMethod: null,
-          returnUrl: null,
-          sent: JSON.parse(texts(sents)[index] as string) as Record<string, string>,
         })
         addChild(tables, { shard: Number(shard), parentId, paymentId: id, ref: null })
       })

@@ -151,6 +151,10 @@ export interface RefundRequest {
   readonly amount?: Decimal
   /** Why; kept in the record for good. */
   readonly reason: string
+  /** What you call it: unique among the user's payments that did not fail. */
+  readonly reference?: string
+  /** For you alone: a flat object of texts, up to 20 members. No card numbers. */
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
 /** Events that match all of it; {}: all that are kept. */
