@@ -301,7 +301,7 @@ async function make(
 ): Promise<CallMade> {
   const { clock, gateway } = world
   const sentAt = firstSentAgeMs === null ? null : new Date(clock.now().getTime() - firstSentAgeMs)
-  const request = requestOf(claimed, world.db.currency, sentAt)
+  const request = requestOf(claimed, world.db.currency, { sentAt })
   const startedMs = clock.elapsedMs()
   const doubtMs = unheard(world, request.kind, doubtAgeMs) ? null : doubtAgeMs
   const stamp = <Outcome extends { readonly kind: string }>(evidence: Evidence<Outcome>) => {
@@ -334,7 +334,7 @@ function unheard({ heard }: ChargeWorld, operation: Operation, doubtAgeMs: numbe
 export function requestOf(
   claimed: Pick<Claim, 'payment' | 'refund' | 'details' | 'traceparent'>,
   books: string,
-  sentAt: Date | null = null,
+  { sentAt = null }: Pick<GatewayOperation, 'sentAt'> = {},
 ): GatewayOperation {
   const { payment, refund, details, traceparent } = claimed
   const { id, userId, amount, commission, type, gatewayKey, gatewayRef } = payment
