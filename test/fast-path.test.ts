@@ -47,7 +47,7 @@ async function server(t: TestContext, options: Partial<FastPathOptions> = {}) {
     onAnswer,
     ...options,
   })
-  app.post('/thing', (request, reply) =>
+  app.post('/thing', { schema: { body: {} } }, (request, reply) =>
     reply.code(202).send({ by: 'framework', body: request.body }),
   )
   const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }))
