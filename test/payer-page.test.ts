@@ -157,7 +157,7 @@ test('payments cancel ends with 1 when the payment is over, or none', async (t) 
   const id = Number(made.body['payment_id'])
   await untilShown({ call }, id, ({ finished_at: at }) => at !== null)
   for (const [payment, code] of [
-    [id, 'payment_final'],
+    [id, `payment_final \\(payment ${id}\\)`],
     [999_999, 'payment_not_found'],
   ] as const) {
     const args = ['cancel', String(payment), '--reason', 'seen']
