@@ -1,12 +1,10 @@
 import { once } from 'node:events'
-import { CommanderError, InvalidArgumentError } from 'commander'
+import { CommanderError } from 'commander'
 import { ConfigError } from '../config/config-error.ts'
-import { holdsCardNumber } from '../domain/card.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Operator } from '../domain/operator.ts'
 import { shortestMoney } from '../domain/money.ts'
 import { detailOf, type Refusal } from '../domain/refusal.ts'
-import { isReason } from '../domain/words.ts'
 import { userName } from './terminal.ts'
 
 /** What a command works with while it runs. */
@@ -127,27 +125,4 @@ function failure(error: unknown): Readonly<Record<string, string>> {
   if (error instanceof ConfigError) return { code: 'configuration_invalid', detail }
   const isCall = error instanceof CommanderError || error instanceof CommandMisused
   return { code: isCall ? 'call_invalid' : 'failed', detail }
-}
-
-/** Ids have at most 15 digits, as in the API. */
-const ID = /^[1-9]\d{0,14}$/
-
-export function parseIdArgument(text: string): bigint {
-  if (!ID.test(text)) throw new InvalidArgumentError('It is a whole number of at most 15 digits.')
-  return BigInt(text)
-}
-
-export function parseReason(text: string): string {
-  const reason = text.trim()
-  if (holdsCardNumber(reason)) {
-    throw new InvalidArgumentError('It holds what looks like the number of a payment card.')
-  }
-  if (isReason(reason)) return reason
-  throw new InvalidArgumentError('It has 1 to 500 characters.')
-}
-
-/** A gateway's own reference. */
-export function parseRef(text: string): string {
-  if (/^[\x21-\x7e]{1,200}$/.test(text)) return text
-  throw new InvalidArgumentError('It has 1 to 200 visible ASCII characters.')
 }

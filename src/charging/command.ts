@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { JSON_OPTION, type AsJson } from '../adapters/command-options.ts'
 import { print, refusedAs, withOpen, type Opened } from '../adapters/commands.ts'
 import { writeJson } from '../domain/json.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
@@ -29,8 +30,8 @@ export function gatewaysCommand(program: Command, open: () => Promise<Opened<Com
   gateways
     .command('list')
     .description('What each gateway can do, which payments go to it, and how it is.')
-    .option('--json', 'print JSON')
-    .action(({ json }: { json?: boolean }) =>
+    .option(...JSON_OPTION)
+    .action(({ json }: AsJson) =>
       withOpen(open, async ({ db, known }) => {
         const { looks } = await lookAtGateways(db, known)
         if (json) return print(writeJson({ data: looks.map(gatewayBody) }))
@@ -41,8 +42,8 @@ export function gatewaysCommand(program: Command, open: () => Promise<Opened<Com
     .command('test')
     .description('Ask a gateway about a payment that nobody made. Nothing is charged.')
     .argument('<name>', 'the gateway, as GATEWAYS names it')
-    .option('--json', 'print JSON')
-    .action((name: string, { json }: { json?: boolean }) =>
+    .option(...JSON_OPTION)
+    .action((name: string, { json }: AsJson) =>
       withOpen(open, async ({ clock, openGateway }) => {
         const gateway = openGateway(name)
         if (gateway === null) throw refusedAs('gateway_not_found')

@@ -1,14 +1,11 @@
 import type { Command } from 'commander'
 import {
-  operatorHere,
   parseIdArgument,
-  parseReason,
   parseRef,
-  print,
-  refusedBy,
-  withOpen,
-  type Opened,
-} from '../adapters/commands.ts'
+  withActOptions,
+  type ActOptions,
+} from '../adapters/command-options.ts'
+import { operatorHere, print, refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
 import { writeJson } from '../domain/json.ts'
 import { correct } from './correct.ts'
 
@@ -20,16 +17,15 @@ export function correctCommand(
   program: Command,
   open: () => Promise<Opened<Parameters<typeof correct>[0]>>,
 ): void {
-  program
+  const command = program
     .command('correct')
     .description('Book a failed payment that the gateway turned out to have executed.')
     .argument('<letter>', 'the id of its dead letter', parseIdArgument)
-    .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
     .option('--ref <reference>', 'found at the gateway as this, without a late yes', parseRef)
     .option('--against-evidence', 'although the gateway had said no')
     .option('--besides-redrive', 'it is no redrive that succeeded without a reference')
-    .option('--json', 'print JSON')
-    .action(async (letterId: bigint, { reason, ref, json, ...more }: CorrectOptions) => {
+  withActOptions(command).action(
+    async (letterId: bigint, { reason, ref, json, ...more }: CorrectOptions) => {
       await withOpen(open, async (world) => {
         const word = { letterId, gatewayRef: ref ?? null, ...more }
         const [answer] = await correct(world, operatorHere(reason), [word])
@@ -41,13 +37,12 @@ export function correctCommand(
           json ? writeJson(body) : `Payment ${paymentId} is booked; letter ${letterId} is closed.`,
         )
       })
-    })
+    },
+  )
 }
 
-interface CorrectOptions {
-  readonly reason: string
+interface CorrectOptions extends ActOptions {
   readonly ref?: string
   readonly againstEvidence?: boolean
   readonly besidesRedrive?: boolean
-  readonly json?: boolean
 }

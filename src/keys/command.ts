@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
+import { JSON_OPTION, type AsJson } from '../adapters/command-options.ts'
 import { print, refusedSaying, withOpen, type Opened } from '../adapters/commands.ts'
 import { newKey, SCOPES, type Scope } from '../domain/api-key.ts'
 import { printable } from '../domain/printable.ts'
@@ -22,8 +23,8 @@ export function keysCommand(program: Command, open: Open): void {
       parseScopes,
       ['read', 'write'] satisfies Scope[],
     )
-    .option('--json', 'print JSON')
-    .action(async (options: { name: string; scopes: Scope[]; json?: boolean }) => {
+    .option(...JSON_OPTION)
+    .action(async (options: AsJson & { name: string; scopes: Scope[] }) => {
       const { scopes } = options
       await withOpen(open, async ({ db }) => {
         const key = newKey(randomBytes)
@@ -38,8 +39,8 @@ export function keysCommand(program: Command, open: Open): void {
   keys
     .command('list')
     .description('List the keys, newest first.')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
+    .option(...JSON_OPTION)
+    .action(async (options: AsJson) => {
       await withOpen(open, async ({ db }) => {
         const all = await listKeys(db.global)
         if (options.json) return print(JSON.stringify(all.map(keyBody)))
@@ -51,8 +52,8 @@ export function keysCommand(program: Command, open: Open): void {
     .command('revoke')
     .description('Revoke a key for good; every process refuses it within 5 seconds.')
     .argument('<id>', 'the 12 characters between `pay_` and the next `_`')
-    .option('--json', 'print JSON')
-    .action(async (id: string, options: { json?: boolean }) => {
+    .option(...JSON_OPTION)
+    .action(async (id: string, options: AsJson) => {
       await withOpen(open, async ({ db }) => {
         const key = await revokeKey(db.global, id)
         if (key === null) {

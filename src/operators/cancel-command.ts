@@ -1,13 +1,6 @@
 import type { Command } from 'commander'
-import {
-  operatorHere,
-  parseIdArgument,
-  parseReason,
-  print,
-  refusedBy,
-  withOpen,
-  type Opened,
-} from '../adapters/commands.ts'
+import { parseIdArgument, withActOptions, type ActOptions } from '../adapters/command-options.ts'
+import { operatorHere, print, refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
 import { writeJson } from '../domain/json.ts'
 import { cancelUnderKey, type CancelWorld } from './cancel.ts'
 
@@ -16,18 +9,16 @@ import { cancelUnderKey, type CancelWorld } from './cancel.ts'
  * database itself, so that it works while no API runs. It ends with 1 when the payment goes on.
  */
 export function cancelCommand(program: Command, open: () => Promise<Opened<CancelWorld>>): void {
-  program
+  const command = program
     .command('cancel')
     .description('End a payment that was not sent, or ask its gateway to end a pending one.')
     .argument('<payment>', 'the payment id', parseIdArgument)
-    .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
-    .option('--json', 'print JSON')
-    .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {
-      await withOpen(open, async (world) => {
-        const { answer } = await cancelUnderKey(world, { id, key: null }, operatorHere(reason))
-        if (answer.kind === 'refused') throw refusedBy(answer.refusal)
-        const body = { payment_id: Number(id), canceled: true }
-        print(json ? writeJson(body) : `Payment ${id} is canceled.`)
-      })
+  withActOptions(command).action(async (id: bigint, { reason, json }: ActOptions) => {
+    await withOpen(open, async (world) => {
+      const { answer } = await cancelUnderKey(world, { id, key: null }, operatorHere(reason))
+      if (answer.kind === 'refused') throw refusedBy(answer.refusal)
+      const body = { payment_id: Number(id), canceled: true }
+      print(json ? writeJson(body) : `Payment ${id} is canceled.`)
     })
+  })
 }

@@ -1,6 +1,7 @@
 import { openSnapshot, type Snapshot } from '../adapters/backup.ts'
 import { beginBackup, FORM, type BackupPart, type Manifest } from '../adapters/backup-files.ts'
 import { systemClock } from '../adapters/clock.ts'
+import type { AsJson } from '../adapters/command-options.ts'
 import { print } from '../adapters/commands.ts'
 import { progress, countText } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
@@ -12,9 +13,8 @@ import { connect } from './shared.ts'
 import { VERSION } from './version.ts'
 
 /** The options of `payments backup`. */
-export interface BackupOptions {
+export interface BackupOptions extends AsJson {
   readonly to: string
-  readonly json?: boolean
 }
 
 /**

@@ -1,4 +1,5 @@
 import { grantTo } from '../adapters/app-role.ts'
+import type { AsJson } from '../adapters/command-options.ts'
 import { print } from '../adapters/commands.ts'
 import { migrate, migrationStatus } from '../adapters/migrate.ts'
 import { loadConfig, readEnvironment } from '../config/config.ts'
@@ -7,10 +8,9 @@ import { closing } from './closing.ts'
 import { openDatabase, placeOf, serversOf } from './database.ts'
 
 /** The options of `payments migrate`. */
-export interface MigrateOptions {
+export interface MigrateOptions extends AsJson {
   readonly dryRun?: boolean
   readonly status?: boolean
-  readonly json?: boolean
   readonly embedded?: boolean
   /** The role that is granted what the service needs. */
   readonly appRole?: string

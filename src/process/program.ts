@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError, Option } from 'commander'
+import { JSON_OPTION } from '../adapters/command-options.ts'
 import { editDistance } from '../config/spelling.ts'
 import { eraseUser } from '../operators/erase-user.ts'
 import { gatewaysCommand } from '../charging/command.ts'
@@ -85,7 +86,7 @@ program
   .option('--status', 'list the migrations and when they were applied')
   .option('--app-role <name>', 'grant this role what the service needs, and no more')
   .option('--embedded', 'make the embedded database of DATA_DIR where there is none')
-  .option('--json', 'print JSON')
+  .option(...JSON_OPTION)
   .action(runMigrate)
 program
   .command('distribute')
@@ -100,20 +101,20 @@ program
   )
   .requiredOption('--from <url>', 'the database to copy; it is only read')
   .option('--dry-run', 'check everything, say what would be done, change nothing')
-  .option('--json', 'print JSON')
+  .option(...JSON_OPTION)
   .action(runReshard)
 program
   .command('backup')
   .description('Write everything that the database holds into a new folder, beside live traffic.')
   .requiredOption('--to <folder>', 'where; nothing is overwritten')
-  .option('--json', 'print JSON')
+  .option(...JSON_OPTION)
   .action(runBackup)
 program
   .command('restore')
   .description('Bring a backup into an empty database. `payments recover` comes after it.')
   .requiredOption('--from <folder>', 'what `payments backup` wrote')
   .option('--check', 'see that the backup is whole and can be used, and change nothing')
-  .option('--json', 'print JSON')
+  .option(...JSON_OPTION)
   .action(runRestore)
 recoverCommand(program, openBooks)
 

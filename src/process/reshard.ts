@@ -1,3 +1,4 @@
+import type { AsJson } from '../adapters/command-options.ts'
 import { print } from '../adapters/commands.ts'
 import { demandSchema, migrate } from '../adapters/migrate.ts'
 import {
@@ -19,10 +20,9 @@ import { openDatabase, partsOf, placeOf } from './database.ts'
 import { connect } from './shared.ts'
 
 /** The options of `payments reshard`. */
-export interface ReshardOptions {
+export interface ReshardOptions extends AsJson {
   readonly from: string
   readonly dryRun?: boolean
-  readonly json?: boolean
 }
 
 /** A server that is filled, and where it is. */

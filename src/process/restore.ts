@@ -1,4 +1,5 @@
 import { checkFile, readBackup, type Backup, type BackupPart } from '../adapters/backup-files.ts'
+import type { AsJson } from '../adapters/command-options.ts'
 import { operatorHere, print } from '../adapters/commands.ts'
 import { demandKnown, restorePart } from '../adapters/restore.ts'
 import { progress, countText } from '../adapters/terminal.ts'
@@ -12,10 +13,9 @@ import { openDatabase, partsOf, placeOf } from './database.ts'
 import { wrongCurrency, wrongShards } from './shared.ts'
 
 /** The options of `payments restore`. */
-export interface RestoreOptions {
+export interface RestoreOptions extends AsJson {
   readonly from: string
   readonly check?: boolean
-  readonly json?: boolean
 }
 
 /**

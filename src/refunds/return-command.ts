@@ -1,9 +1,12 @@
 import { Option, type Command } from 'commander'
 import {
-  operatorHere,
   parseIdArgument,
-  parseReason,
   parseRef,
+  withActOptions,
+  type ActOptions,
+} from '../adapters/command-options.ts'
+import {
+  operatorHere,
   print,
   refusedAs,
   refusedBy,
@@ -21,7 +24,7 @@ import { bookReturns, type ReturnWorld } from './returns.ts'
  * itself, so that it works while no API runs. It ends with 1 when it is refused.
  */
 export function returnCommand(program: Command, open: () => Promise<Opened<ReturnWorld>>): void {
-  program
+  const command = program
     .command('return')
     .description('Book that a payment came back. The same --ref is booked once.')
     .argument('<payment>', 'the id of the payment that came back', parseIdArgument)
@@ -32,21 +35,17 @@ export function returnCommand(program: Command, open: () => Promise<Opened<Retur
     )
     .requiredOption('--amount <amount>', 'what came back, such as 12.50')
     .requiredOption('--ref <reference>', "the gateway's own reference of it", parseRef)
-    .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
     .option('--besides-refund', 'it is not the refund that is in doubt')
-    .option('--json', 'print JSON')
-    .action(async (parentId: bigint, options: ReturnOptions) => {
-      await withOpen(open, (world) => book(world, parentId, options))
-    })
+  withActOptions(command).action(async (parentId: bigint, options: ReturnOptions) => {
+    await withOpen(open, (world) => book(world, parentId, options))
+  })
 }
 
-interface ReturnOptions {
+interface ReturnOptions extends ActOptions {
   readonly kind: SaidKind
   readonly amount: string
   readonly ref: string
-  readonly reason: string
   readonly besidesRefund?: boolean
-  readonly json?: boolean
 }
 
 async function book(world: ReturnWorld, parentId: bigint, options: ReturnOptions): Promise<void> {

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { InvalidArgumentError, type Command } from 'commander'
+import { JSON_OPTION, type AsJson } from '../adapters/command-options.ts'
 import { CommandMisused, operatorHere, print, refusedBy } from '../adapters/commands.ts'
 import { progress } from '../adapters/terminal.ts'
 import { isReason } from '../domain/words.ts'
@@ -10,8 +11,6 @@ import { readRun } from './read-store.ts'
 import type { Run } from './store.ts'
 
 /** What the commands about runs share: what they demand of a call, and how they go on. */
-
-/** The exit code of a wrong call. */
 
 /** How often the run is looked at while another process, or the next second, is awaited. */
 const LOOK_MS = 100
@@ -25,14 +24,13 @@ export interface RunWorld extends ActWorld {
 }
 
 /** How such a command is called, beside what it filters by. */
-export interface RunCall {
+export interface RunCall extends AsJson {
   readonly before?: Date
   readonly after?: Date
   readonly rate: number
   readonly dryRun?: boolean
   readonly reason?: string
   readonly yes?: boolean
-  readonly json?: boolean
 }
 
 /** How a command calls what it goes through, and what it does to it. */
@@ -55,7 +53,7 @@ export function withRunOptions(command: Command, { items, dryRun, made, rate }: 
     .option('--rate <n>', `${items} per second, 1 to ${RATE_MAX}`, parseRate, rate)
     .option('--reason <text>', 'why; kept in the record for good')
     .option('--yes', 'do not ask')
-    .option('--json', 'print JSON')
+    .option(...JSON_OPTION)
 }
 
 /** What a dry run found, and how it is told of. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { parseIdArgument, print, refusedSaying } from '../adapters/commands.ts'
-import { withOpen, type Opened } from '../adapters/commands.ts'
+import { parseIdArgument, type AsJson } from '../adapters/command-options.ts'
+import { print, refusedSaying, withOpen, type Opened } from '../adapters/commands.ts'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { formatMoney } from '../domain/money.ts'
@@ -20,7 +20,7 @@ export function paymentCommand(program: Command, open: () => Promise<Opened<Time
     .description('Show everything known about a payment, and why it is in its state.')
     .argument('<id>', 'the payment id', parseIdArgument)
     .option('--json', 'print JSON, as GET /payments/{id}/timeline answers')
-    .action(async (id: bigint, { json }: { json?: boolean }) => {
+    .action(async (id: bigint, { json }: AsJson) => {
       await withOpen(open, async (world) => {
         const found = await timeline(world, id)
         if (found === null) throw refusedSaying('payment_not_found', `There is no payment ${id}.`)

@@ -1,14 +1,19 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import {
-  operatorHere,
+  JSON_OPTION,
   parseIdArgument,
-  parseReason,
+  withActOptions,
+  type ActOptions,
+  type AsJson,
+} from '../adapters/command-options.ts'
+import {
+  operatorHere,
   print,
   refusedAs,
   refusedBy,
   withOpen,
+  type Opened,
 } from '../adapters/commands.ts'
-import type { Opened } from '../adapters/commands.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { Erased } from '../domain/details.ts'
 import { writeJson } from '../domain/json.ts'
@@ -44,14 +49,14 @@ export function usersCommand(program: Command, open: Open, erase: Erase): void {
     .option('--external-id <id>', 'the one user that you call so')
     .option('--before <id>', 'users with lower ids: where a list goes on', parseIdArgument)
     .option('--limit <number>', `users to list, 1 to ${LIMIT_MAX}`, parseLimit, 50)
-    .option('--json', 'print JSON')
+    .option(...JSON_OPTION)
     .action((options: ListOptions) => withOpen(open, ({ db }) => list(db, options)))
   users
     .command('show')
     .description('Show a user: its balance, and what is said about it.')
     .argument('<id>', 'the id of the user', parseIdArgument)
-    .option('--json', 'print JSON')
-    .action(async (id: bigint, { json }: { json?: boolean }) => {
+    .option(...JSON_OPTION)
+    .action(async (id: bigint, { json }: AsJson) => {
       await withOpen(open, async ({ db }) => {
         const [user] = await viewUsers(db, [id])
         if (user === undefined || user === null) throw refusedAs('user_not_found')
@@ -59,28 +64,25 @@ export function usersCommand(program: Command, open: Open, erase: Erase): void {
         print(json ? writeJson(userBody(user)) : lineOf(user))
       })
     })
-  users
+  const erasing = users
     .command('erase')
     .description('Erase what was said about a user and its payments; the books stay.')
     .argument('<id>', 'the id of the user', parseIdArgument)
-    .requiredOption('--reason <text>', 'why; kept in the record for good', parseReason)
-    .option('--json', 'print JSON')
-    .action(async (id: bigint, { reason, json }: { reason: string; json?: boolean }) => {
-      await withOpen(open, async ({ db }) => {
-        const answer = await erase(db, id, operatorHere(reason))
-        if (answer.kind === 'refused') throw refusedBy(answer.refusal)
-        const { externalId, metadata, payments } = answer.erased
-        const body = { id: Number(id), external_id: externalId, metadata, payments }
-        print(json ? writeJson(body) : `User ${id} is erased, and ${payments} payments with it.`)
-      })
+  withActOptions(erasing).action(async (id: bigint, { reason, json }: ActOptions) => {
+    await withOpen(open, async ({ db }) => {
+      const answer = await erase(db, id, operatorHere(reason))
+      if (answer.kind === 'refused') throw refusedBy(answer.refusal)
+      const { externalId, metadata, payments } = answer.erased
+      const body = { id: Number(id), external_id: externalId, metadata, payments }
+      print(json ? writeJson(body) : `User ${id} is erased, and ${payments} payments with it.`)
     })
+  })
 }
 
-interface ListOptions {
+interface ListOptions extends AsJson {
   readonly externalId?: string
   readonly before?: bigint
   readonly limit: number
-  readonly json?: boolean
 }
 
 async function list(db: Db, options: ListOptions): Promise<void> {

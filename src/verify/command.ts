@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import { feeMinsIn, parseFeeMins } from '../domain/fee.ts'
 import { GATEWAY } from '../domain/payment.ts'
 import { printableLines } from '../domain/printable.ts'
-import { CommandMisused, failureJson, withOpen } from '../adapters/commands.ts'
-import type { Opened } from '../adapters/commands.ts'
+import type { AsJson } from '../adapters/command-options.ts'
+import { CommandMisused, failureJson, withOpen, type Opened } from '../adapters/commands.ts'
 import {
   type ProgressBar,
   type ProgressStream,
@@ -31,8 +31,7 @@ export interface VerifyCommandWorld extends VerifyWorld {
   readonly gateways: readonly GatewayList[]
 }
 
-interface RunOptions {
-  readonly json?: boolean
+interface RunOptions extends AsJson {
   /** Compare with the gateways: `true` for those of the configuration, or a URL of the first. */
   readonly gateway?: boolean | string
   /** Decimal texts, as the configuration has them. */

@@ -1,5 +1,6 @@
-import { Option, type Command } from 'commander'
-import { operatorHere, parseReason, print, withOpen, type Opened } from '../adapters/commands.ts'
+import type { Command } from 'commander'
+import { JSON_OPTION, REASON_OPTION, type ActOptions } from '../adapters/command-options.ts'
+import { operatorHere, print, withOpen, type Opened } from '../adapters/commands.ts'
 import { wrapped } from '../adapters/terminal.ts'
 import { writeJson } from '../domain/json.ts'
 import { barsOn, listsOf, type VerifyCommandWorld } from './command.ts'
@@ -13,11 +14,9 @@ import type { Restored } from './restores-store.ts'
 const DONE = 0
 const NOT_RECOVERED = 1
 
-interface RecoverOptions {
+interface RecoverOptions extends Partial<ActOptions> {
   readonly gateway?: boolean | string
   readonly acceptLosses?: boolean
-  readonly reason?: string
-  readonly json?: boolean
 }
 
 const HELP = `
@@ -41,8 +40,8 @@ export function recoverCommand(
     )
     .option('--gateway <url>', 'the URL of the first gateway, where the settings have none')
     .option('--accept-losses', 'use the database although something is missing')
-    .addOption(new Option('--reason <text>', 'why, for the record').argParser(parseReason))
-    .option('--json', 'print JSON')
+    .option(...REASON_OPTION)
+    .option(...JSON_OPTION)
     .addHelpText('after', HELP)
     .action(async (options: RecoverOptions) => {
       if ((options.acceptLosses === true) !== (options.reason !== undefined)) {

@@ -1,6 +1,12 @@
 import { Option, type Command } from 'commander'
-import { parseIdArgument, parseReason, print, refusedAs } from '../adapters/commands.ts'
-import { refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
+import {
+  JSON_OPTION,
+  parseIdArgument,
+  REASON_OPTION,
+  type ActOptions,
+  type AsJson,
+} from '../adapters/command-options.ts'
+import { print, refusedAs, refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
 import { printable } from '../domain/printable.ts'
@@ -21,14 +27,7 @@ import { listenCommand } from './listen-command.ts'
 import type { FoundEvents } from './replay-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint, type EndpointChange } from './store.ts'
 import { pauseIn, pausesOf, type Pauses } from './pauses.ts'
-import {
-  byHere,
-  came,
-  JSON_OPTION,
-  type EndpointCommandWorld,
-  type Json,
-  type Within,
-} from './shared-command.ts'
+import { byHere, came, type EndpointCommandWorld, type Within } from './shared-command.ts'
 
 type FindMissed = (
   db: Db,
@@ -70,7 +69,7 @@ function readCommands(webhooks: Command, within: Within): void {
     .command('list')
     .description('List the endpoints.')
     .option(...JSON_OPTION)
-    .action(({ json }: Json) =>
+    .action(({ json }: AsJson) =>
       within(async ({ db }) => {
         const endpoints = await listEndpoints(db.global)
         const pauses = await pausesOf(db)
@@ -87,12 +86,12 @@ function readCommands(webhooks: Command, within: Within): void {
     .description('Show an endpoint. Its secret is shown by nothing any more.')
     .argument(...ID)
     .option(...JSON_OPTION)
-    .action((id: bigint, { json }: Json) =>
+    .action((id: bigint, { json }: AsJson) =>
       within(async ({ db }) => show(db, await readEndpoint(db.global, id), json)),
     )
 }
 
-interface Draft extends Json {
+interface Draft extends AsJson {
   readonly url?: string
   readonly types: string[]
   readonly description?: string
@@ -141,7 +140,7 @@ function changeCommands(webhooks: Command, within: Within): void {
     .description('Remove an endpoint. Events that were kept stay.')
     .argument(...ID)
     .option(...JSON_OPTION)
-    .action((id: bigint, { json }: Json) =>
+    .action((id: bigint, { json }: AsJson) =>
       within(async ({ db }) => {
         if (!(await dropEndpoint(db, id, byHere()))) throw refusedAs('endpoint_not_found')
         print(json ? writeJson({ id: Number(id), removed: true }) : `Endpoint ${id} is removed.`)
@@ -153,7 +152,7 @@ function changeCommands(webhooks: Command, within: Within): void {
     .argument(...ID)
     .option('--overlap-seconds <n>', 'how long the old one signs as well', parseOverlap, 86_400)
     .option(...JSON_OPTION)
-    .action((id: bigint, { overlapSeconds, json }: Json & { readonly overlapSeconds: number }) =>
+    .action((id: bigint, { overlapSeconds, json }: AsJson & { readonly overlapSeconds: number }) =>
       within(async (world) => {
         const rotated = await rotateSecret(world, id, overlapSeconds * 1_000, byHere())
         if (rotated.kind === 'refused') throw refusedBy(rotated.refusal)
@@ -168,13 +167,13 @@ function stateCommands(webhooks: Command, within: Within, missed: FindMissed): v
     .description('Call an endpoint again; what waits for it goes on.')
     .argument(...ID)
     .option(...JSON_OPTION)
-    .action((id: bigint, { json }: Json) => within((world) => enable(world, id, missed, json)))
+    .action((id: bigint, { json }: AsJson) => within((world) => enable(world, id, missed, json)))
   webhooks
     .command('disable')
     .description('Call an endpoint no more. Its events are kept.')
     .argument(...ID)
     .option(...JSON_OPTION)
-    .action((id: bigint, { json }: Json) =>
+    .action((id: bigint, { json }: AsJson) =>
       within(async ({ db }) =>
         show(db, await editEndpoint(db, id, { state: 'disabled' }, byHere()), json),
       ),
@@ -211,7 +210,7 @@ async function enable(
   if (until !== null) print('Enable it once more when these are sent, for the rest.')
 }
 
-interface Update extends Omit<EndpointChange, 'ratePerSecond'>, Json {
+interface Update extends Omit<EndpointChange, 'ratePerSecond'>, AsJson {
   readonly rate?: number | false
 }
 
@@ -247,7 +246,7 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .addOption(new Option('--state <state>', 'only those in this state').choices(STATES))
     .option('--limit <n>', 'deliveries to list, 1 to 500', parseDeliveries, 50)
     .option(...JSON_OPTION)
-    .action((id: bigint, options: Json & { state?: DeliveryView['state']; limit: number }) =>
+    .action((id: bigint, options: AsJson & { state?: DeliveryView['state']; limit: number }) =>
       within(async ({ db }) => {
         if ((await readEndpoint(db.global, id)) === null) throw refusedAs('endpoint_not_found')
         const found = await newestDeliveries(db, id, options.state ?? null, options.limit)
@@ -265,7 +264,7 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .argument(...ID)
     .argument(...EVENT)
     .option(...JSON_OPTION)
-    .action((id: bigint, event: bigint, { json }: Json) =>
+    .action((id: bigint, event: bigint, { json }: AsJson) =>
       within(async ({ db }) => {
         const found = await deliveryAttempts(db, { endpointId: id, eventId: event })
         if (found.kind === 'refused') throw refusedBy(found.refusal)
@@ -286,9 +285,9 @@ function sendCommands(webhooks: Command, within: Within): void {
     .description('Send an event to an endpoint again, whether it has arrived or not.')
     .argument(...ID)
     .argument(...EVENT)
-    .option('--reason <text>', 'why, for the record', parseReason)
+    .option(...REASON_OPTION)
     .option(...JSON_OPTION)
-    .action((id: bigint, event: bigint, { reason, json }: Json & { readonly reason?: string }) =>
+    .action((id: bigint, event: bigint, { reason, json }: Partial<ActOptions>) =>
       within(async ({ db }) => {
         const by = { ...byHere(), reason }
         const again = await deliverAgain(db, { endpointId: id, eventId: event }, by)
@@ -302,7 +301,7 @@ function sendCommands(webhooks: Command, within: Within): void {
     .description('Send a test message to an endpoint, from this machine.')
     .argument(...ID)
     .option(...JSON_OPTION)
-    .action((id: bigint, { json }: Json) =>
+    .action((id: bigint, { json }: AsJson) =>
       within(async (world) => {
         const called = await testEndpoint(world, id, world.newMessageId())
         if (called.kind === 'refused') throw refusedBy(called.refusal)

@@ -1,19 +1,14 @@
 import type { Command } from 'commander'
+import type { AsJson } from '../adapters/command-options.ts'
 import { print, refusedAs, refusedSaying } from '../adapters/commands.ts'
 import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-command-options.ts'
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/json.ts'
 import { forwardEvents, type Heard } from './listen.ts'
 import { newSecret } from './seal.ts'
-import {
-  byHere,
-  came,
-  type EndpointCommandWorld,
-  type Json,
-  type Within,
-} from './shared-command.ts'
+import { byHere, came, type EndpointCommandWorld, type Within } from './shared-command.ts'
 
-interface ListenOptions extends Json {
+interface ListenOptions extends AsJson {
   readonly forwardTo?: string
   readonly types: string[]
   readonly secret?: string

@@ -10,13 +10,6 @@ export interface EndpointCommandWorld extends TestWorld {
   readonly forward: TestWorld['send']
 }
 
-/** What each of these commands takes. */
-export interface Json {
-  readonly json?: boolean
-}
-
-export const JSON_OPTION = ['--json', 'print JSON'] as const
-
 /** Opens what a command works with, and closes it. */
 export type Within = (work: (world: EndpointCommandWorld) => Promise<void>) => Promise<void>
 
