@@ -31,7 +31,7 @@ const DECIMAL = '/** A decimal number such as `200` or `10.50`: money is never a
 const FILES = [
   ['requests.ts', /Request$|Update$|Change$|^List|^ReplayFilter$/],
   ['events.ts', /^Event|EventData$|^BrokenRule$/],
-  ['endpoints.ts', /^(Webhook|Replay|MissedEvents$)/],
+  ['endpoints.ts', /^(Webhook|Replay)/],
   ['problems.ts', /^(Problem|ErrorCode|FieldError)$/],
   ['answers.ts', /./],
 ] as const

@@ -156,6 +156,37 @@ test('every object is a component, and says whether it may have more members', a
   assert.ok(taken.length > 15, String(taken.length))
 })
 
+test('two answers that are one thing have one name', async (t) => {
+  const { components } = await documentOf(await serve(t))
+  const names = new Map<string, string[]>()
+  for (const [name, schema] of Object.entries(components['schemas'] ?? {})) {
+    // What is asked for grows with its operation, whatever another asks for today.
+    if (name.endsWith('Request')) continue
+    const shape = JSON.stringify({ ...schema, description: undefined, examples: undefined })
+    names.set(shape, [...(names.get(shape) ?? []), name])
+  }
+  assert.ok(names.size > 100, String(names.size))
+  assert.deepEqual(
+    [...names.values()].filter(({ length }) => length > 1),
+    [],
+  )
+})
+
+test('what only reads or ends something says nothing of what was made under a key', async (t) => {
+  const document = await documentOf(await serve(t))
+  const wrong = operationsOf(document).filter(([name, { responses }]) => {
+    const made = name.startsWith('post ') && ('201' in responses || '202' in responses)
+    const headers = Object.values(responses).flatMap((answer) =>
+      Object.keys((answer['headers'] ?? {}) as Node),
+    )
+    return !made && headers.includes('Location')
+  })
+  assert.deepEqual(
+    wrong.map(([name]) => name),
+    [],
+  )
+})
+
 test('patterns need no classes of Unicode, which not every reader knows', async (t) => {
   const document = await documentOf(await serve(t))
   const patterns = [...nodesOf(document)].flatMap(([, { pattern }]) =>

@@ -9,7 +9,7 @@ import {
   Id,
   IdParams,
   IntegerText,
-  LOCATION,
+  MADE_HEADERS,
   nullable,
   oneOf,
   parseId,
@@ -45,7 +45,7 @@ const Redriven = Type.Object(
   },
   {
     title: 'RedrivenDeadLetter',
-    headers: { ...LOCATION, ...REPLAYED_HEADER },
+    headers: MADE_HEADERS,
     examples: [{ id: 1, state: 'redriven', payment_id: 4, new_payment_id: null }],
   },
 )

@@ -157,6 +157,9 @@ export const REPLAYED_HEADER = {
   },
 }
 
+/** The headers of an answer about what was made under a key. */
+export const MADE_HEADERS = { ...LOCATION, ...REPLAYED_HEADER }
+
 /** What a list leaves out; it is not there where it leaves out nothing. */
 export const MissingShards = Type.Optional(
   Type.Array(Type.Integer(), {

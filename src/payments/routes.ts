@@ -20,7 +20,7 @@ import {
   IdFilter,
   IdParams,
   IntegerText,
-  LOCATION,
+  MADE_HEADERS,
   missingBody,
   MissingShards,
   Money,
@@ -29,7 +29,6 @@ import {
   oneOf,
   parseId,
   parseInteger,
-  REPLAYED_HEADER,
   Time,
 } from '../http/schemas.ts'
 import {
@@ -180,7 +179,7 @@ function acceptedBody(field: 'deposit' | 'withdraw', title: string, amount: numb
     status: oneOf(['processing'], { description: 'Ask for the payment to see more.' }),
     [field]: Money('The amount.'),
   }
-  const options = { title, headers: { ...LOCATION, ...REPLAYED_HEADER }, examples: [example] }
+  const options = { title, headers: MADE_HEADERS, examples: [example] }
   return Type.Unsafe<unknown>(Type.Object(fields, options))
 }
 

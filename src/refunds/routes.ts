@@ -13,7 +13,7 @@ import {
   Id,
   IdempotencyHeaders,
   IdParams,
-  LOCATION,
+  MADE_HEADERS,
   Money,
   oneOf,
   parseId,
@@ -54,7 +54,7 @@ const AcceptedRefund = Type.Object(
   },
   {
     title: 'AcceptedRefund',
-    headers: { ...LOCATION, ...REPLAYED_HEADER },
+    headers: MADE_HEADERS,
     examples: [{ payment_id: 9, user_id: 1, parent_id: 1, status: 'processing', refund: 50 }],
   },
 )

@@ -5,14 +5,13 @@ import { toWire } from '../domain/money.ts'
 import { refuse } from '../http/problem.ts'
 import {
   Id,
-  LOCATION,
+  MADE_HEADERS,
   Money,
   nullable,
   OfCurrency,
   oneOf,
   parseMoment,
   Reason,
-  REPLAYED_HEADER,
   Time,
 } from '../http/schemas.ts'
 import { RATE_MAX } from './run.ts'
@@ -145,8 +144,13 @@ export const RunBody = Type.Object(
     ...RunActs,
     other_amounts: Type.Optional(OtherAmounts),
   },
-  { title: 'Redrive', headers: { ...LOCATION, ...REPLAYED_HEADER } },
+  { title: 'Redrive' },
 )
+
+export const RunStarted = Type.Object(RunBody.properties, {
+  title: 'Redrive',
+  headers: MADE_HEADERS,
+})
 
 /** What a run comes to, for the answer about it; `books` is the currency of the books. */
 export function amountsBody({ amount, others }: Pick<Run, 'amount' | 'others'>, books: string) {

@@ -1,13 +1,5 @@
 import { Type } from 'typebox'
-import {
-  Id,
-  LOCATION,
-  missingBody,
-  MissingShards,
-  nullable,
-  oneOf,
-  REPLAYED_HEADER,
-} from '../http/schemas.ts'
+import { Id, MADE_HEADERS, missingBody, MissingShards, nullable, oneOf } from '../http/schemas.ts'
 import { actsBody, AppliedFilter, RunActs, STATES } from './bodies.ts'
 import type { Replay } from './events.ts'
 
@@ -42,8 +34,8 @@ export const ReplayBody = Type.Object(
 )
 
 export const ReplayStarted = Type.Object(ReplayBody.properties, {
-  title: 'ReplayStarted',
-  headers: { ...LOCATION, ...REPLAYED_HEADER },
+  title: 'Replay',
+  headers: MADE_HEADERS,
 })
 
 /** A replay as the API shows it. */

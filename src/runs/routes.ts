@@ -18,6 +18,7 @@ import {
   planRequest,
   refuseTime,
   RunBody,
+  RunStarted,
   runBody,
   startRequest,
 } from './bodies.ts'
@@ -122,7 +123,7 @@ function startRoute(app: App, world: ActWorld): void {
         { snapshot: 1, reason: 'The gateway is back', rate_per_second: 10 },
       ],
     }),
-    response: { 200: PlanAnswer, 202: RunBody, ...refusals(400, 404, 409, 413, 415, 422, 503) },
+    response: { 200: PlanAnswer, 202: RunStarted, ...refusals(400, 404, 409, 413, 415, 422, 503) },
   }
   app.post('/dlq/redrive', { schema }, async (request, reply) => {
     const acting = readActing(request)

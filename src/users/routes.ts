@@ -18,13 +18,12 @@ import {
   IdempotencyHeaders,
   IdParams,
   IntegerText,
-  LOCATION,
+  MADE_HEADERS,
   Money,
   nullable,
   OfCurrency,
   parseId,
   parseInteger,
-  REPLAYED_HEADER,
   Time,
 } from '../http/schemas.ts'
 import { MetadataField, MetadataShown, shownText, textField } from '../http/texts.ts'
@@ -92,7 +91,7 @@ const OpenedUser = Type.Object(
   },
   {
     title: 'OpenedUser',
-    headers: { ...LOCATION, ...REPLAYED_HEADER },
+    headers: MADE_HEADERS,
     examples: [{ id: 1, balance: 1000 }],
   },
 )

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { messageId, WANTABLE, WANTED_MAX } from '../domain/event.ts'
-import { Id, LOCATION, nullable, oneOf, Reason, REPLAYED_HEADER, Time } from '../http/schemas.ts'
+import { Id, MADE_HEADERS, nullable, oneOf, Reason, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './views-store.ts'
 import type { EndpointAct } from './acts-store.ts'
 import { pauseIn, type Pauses } from './pauses.ts'
@@ -142,32 +142,30 @@ export const EndpointBody = Type.Object(EndpointFields, { title: 'WebhookEndpoin
 export const EndpointChanged = Type.Object(
   {
     ...EndpointFields,
-    missed: Type.Optional(
-      Type.Object(ReplayPlanBody.properties, {
-        title: 'MissedEvents',
-        description:
-          'Only where `state` was to be `enabled`, of an endpoint that was disabled: what it ' +
-          'has missed, as a dry run of `POST …/replays` finds it. Start the snapshot to have it ' +
-          'sent. The same request finds it again for a day.',
-      }),
-    ),
+    missed: Type.Optional(ReplayPlanBody),
   },
-  { title: 'WebhookEndpointChanged' },
+  {
+    title: 'WebhookEndpointChanged',
+    description:
+      '`missed`: only where `state` was to be `enabled`, of an endpoint that was disabled: what ' +
+      'it has missed, as a dry run of `POST …/replays` finds it. Start the snapshot to have it ' +
+      'sent. The same request finds it again for a day.',
+  },
 )
 
 const Secret = nullable('string', {
   description: 'What deliveries are signed with. Shown this once; null where nobody is called.',
 })
 
-export const EndpointMade = Type.Object(
-  { ...EndpointFields, secret: Secret },
-  { title: 'WebhookEndpointWithSecret', headers: { ...LOCATION, ...REPLAYED_HEADER } },
-)
-
 export const EndpointRotated = Type.Object(
   { ...EndpointFields, secret: Secret },
-  { title: 'WebhookEndpointRotated' },
+  { title: 'WebhookEndpointWithSecret' },
 )
+
+export const EndpointMade = Type.Object(EndpointRotated.properties, {
+  title: 'WebhookEndpointWithSecret',
+  headers: MADE_HEADERS,
+})
 
 export const TestBody = Type.Object(
   {

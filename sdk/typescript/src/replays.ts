@@ -1,5 +1,5 @@
 import type { ActOptions, Answer, CallOptions, Client, Done } from './client.ts'
-import type { Replay, ReplayPlan, ReplayStarted, WebhookReplays } from './endpoints.ts'
+import type { Replay, ReplayPlan, WebhookReplays } from './endpoints.ts'
 import { at } from './paths.ts'
 import type { ReplayFilter, ReplayStartRequest } from './requests.ts'
 
@@ -10,11 +10,7 @@ export interface ReplayCalls {
   /** Sends nothing: how many events match, and a snapshot of them. Asked once. */
   plan(id: number, filter?: ReplayFilter, options?: Named): Promise<Answer<'plan', ReplayPlan>>
   /** Sends the events of a snapshot again. */
-  start(
-    id: number,
-    body: ReplayStartRequest,
-    options?: ActOptions,
-  ): Promise<Done<'replay', ReplayStarted>>
+  start(id: number, body: ReplayStartRequest, options?: ActOptions): Promise<Done<'replay', Replay>>
   /** How far a replay has come; its number is that of its snapshot. */
   get(id: number, replay: number, options?: CallOptions): Promise<Answer<'replay', Replay>>
   /** Replays that were started, the newest first. */

@@ -4,7 +4,6 @@ import type {
   WebhookDeliveries,
   WebhookEndpoint,
   WebhookEndpointChanged,
-  WebhookEndpointRotated,
   WebhookEndpoints,
   WebhookEndpointWithSecret,
   WebhookTest,
@@ -43,7 +42,7 @@ export interface WebhookEndpointCalls {
     id: number,
     body?: RotateSecretRequest,
     options?: Named,
-  ): Promise<Answer<'endpoint', WebhookEndpointRotated>>
+  ): Promise<Answer<'endpoint', WebhookEndpointWithSecret>>
   test(id: number, options?: CallOptions): Promise<Answer<'test', WebhookTest>>
   deliveries(
     id: number,
