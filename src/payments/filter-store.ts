@@ -1,4 +1,5 @@
 import type { BookedType, StoredStatus } from '../domain/payment.ts'
+import { PAYMENT_COLUMNS } from './store.ts'
 
 /**
  * What of a filter is compared payment by payment. `$10` are the payments that were corrected under
@@ -33,6 +34,19 @@ export const hasReference = (reference: '$12' | '$13') => `exists (
         limit 1
       ) said
     )`
+
+/**
+ * A page of one user's payments that match, newest first, from below the id `$2` down to `$3`.
+ * Users and ids are compared as rows, so that only the index of users has this order.
+ */
+export const pageOfUser = (matches: string) => `
+  select ${PAYMENT_COLUMNS}
+  from payments
+  where shard = $1 and (user_id, id) < ($11::bigint, $2::bigint)
+    and (user_id, id) >= ($11::bigint, $3::bigint)
+    and ${matches}
+  order by user_id desc, id desc
+  limit $6`
 
 /** What a list of payments is filtered by; null: not. */
 export interface PaymentFilter {

@@ -1,7 +1,7 @@
 import { numbers } from '../domain/columns.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
-import { hasReference, MATCHES, type PaymentFilter } from './filter-store.ts'
+import { hasReference, MATCHES, pageOfUser, type PaymentFilter } from './filter-store.ts'
 import {
   floorOfReference,
   isCommon,
@@ -81,14 +81,7 @@ const PAGE: Statement<Payment> = {
 /** The same of one user's payments. */
 const PAGE_OF_USER: Statement<Payment> = {
   name: 'payments_page_of_user',
-  text: `
-  select ${PAYMENT_COLUMNS}
-  from payments
-  where shard = $1 and (user_id, id) < ($11::bigint, $2::bigint)
-    and (user_id, id) >= ($11::bigint, $3::bigint)
-    and ${MATCHES}
-  order by user_id desc, id desc
-  limit $6`,
+  text: pageOfUser(MATCHES),
 }
 
 /**

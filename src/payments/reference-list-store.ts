@@ -1,6 +1,6 @@
 import type { Payment } from '../domain/payment.ts'
 import type { Runner, Statement } from '../ports.ts'
-import { hasReference, MATCHES } from './filter-store.ts'
+import { hasReference, MATCHES, pageOfUser } from './filter-store.ts'
 import { PAYMENT_COLUMNS } from './store.ts'
 
 /** Payments of which a reference was said that a page is made of, in a shard. */
@@ -73,15 +73,8 @@ const PAGE: Statement<Payment> = {
  */
 const PAGE_OF_USER: Statement<Payment> = {
   name: 'payments_page_of_user_and_reference',
-  text: `
-  select ${PAYMENT_COLUMNS}
-  from payments
-  where shard = $1 and (user_id, id) < ($11::bigint, $2::bigint)
-    and (user_id, id) >= ($11::bigint, $3::bigint)
-    and ${MATCHES}
-    and ${hasReference('$12')}
-  order by user_id desc, id desc
-  limit $6`,
+  text: pageOfUser(`${MATCHES}
+    and ${hasReference('$12')}`),
 }
 
 /** Whether more payments of a shard have a reference than one page is made of. */
