@@ -34,8 +34,7 @@ const APART = /^verify_|_one_snapshot$|^postings_along_key$|^event_wants_lock$/
 const WHOLE: Readonly<Record<string, string>> = {
   held_read: 'a gauge, which is read once for each scrape',
   tasks_view: 'a gauge of the queue, which is as long as the backlog',
-  overview_queue: 'the same for the console, once a second at most',
-  overview_pending: 'the same',
+  overview_pending: 'the same for the console, once a second at most',
   redrives_plan: 'operators plan runs, by hand',
 }
 

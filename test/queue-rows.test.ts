@@ -161,8 +161,8 @@ test('a payment was charged if any of its calls said so, whichever claim made it
 const route = (operation: Operation, gateway = 'http') => ({ gateway, operation })
 
 test('the queue is counted by what its tasks wait for, and told how old its oldest is', async (t) => {
-  const { shard, put } = await queueOf(t)
-  const empty = { due: 0, leased: 0, waiting: 0, oldestDueSeconds: 0 }
+  const { world, shard, put } = await queueOf(t)
+  const empty = { due: 0, leased: 0, waiting: 0, oldestDueAt: null, oldestDueSeconds: 0 }
   assert.deepEqual(await viewQueue(shard), empty)
   assert.deepEqual(await oldestDueMs(shard, 'http'), [])
   await put(
@@ -176,7 +176,8 @@ test('the queue is counted by what its tasks wait for, and told how old its olde
     { payment_id: 8, run_at: -9_000, shard: 1 },
     { payment_id: 9, run_at: 0, operation: 'payout' },
   )
-  const view = { due: 4, leased: 1, waiting: 3, oldestDueSeconds: 9 }
+  const oldestDueAt = new Date(world.clock.now().getTime() - 9_000)
+  const view = { due: 4, leased: 1, waiting: 3, oldestDueAt, oldestDueSeconds: 9 }
   assert.deepEqual(await viewQueue(shard), view)
   assert.deepEqual(await oldestDueMs(shard, 'http'), [
     { operation: 'charge', ageMs: 2_500 },

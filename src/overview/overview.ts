@@ -5,10 +5,11 @@ import type { Route } from '../domain/payment.ts'
 import { readSeries } from '../metrics/series-store.ts'
 import { readHeld } from '../metrics/store.ts'
 import type { Clock, Db } from '../ports.ts'
+import { viewQueue } from '../queue/load-store.ts'
 import { newestRuns, type VerifyRun } from '../verify/runs-store.ts'
 import { listEndpoints } from '../webhooks/store.ts'
 import { sharedAnswer } from './shared-answer.ts'
-import { readFailing, readLetterSums, readPending, readQueue, type Failing } from './store.ts'
+import { readFailing, readLetterSums, readPending, type Failing } from './store.ts'
 
 /** What lately means: so many minutes, of which the last is not over. */
 const LATELY_MINUTES = 5
@@ -108,7 +109,7 @@ export async function overview(
   const { db, clock } = world
   const { known: parts, missing } = partly(
     await eachInTurn(db.shards, async (shard) => ({
-      queue: await readQueue(shard),
+      queue: await viewQueue(shard),
       pending: await readPending(shard),
       letters: await readLetterSums(shard),
       failing: await readFailing(shard),

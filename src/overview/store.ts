@@ -1,26 +1,4 @@
-import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
-
-/** The queue of a shard by what its tasks wait for. */
-interface Queue {
-  readonly due: number
-  readonly leased: number
-  readonly waiting: number
-  readonly oldestDueAt: Date | null
-}
-
-/** Reads every open task, as the gauge of the queue does: what is shown is kept for a second. */
-const QUEUE: Statement<Queue> = {
-  name: 'overview_queue',
-  ...timed`
-  with ${CLOCK}
-  select
-    count(*) filter (where run_at <= time)::float8 as due,
-    count(*) filter (where run_at > time and leased)::float8 as leased,
-    count(*) filter (where run_at > time and not leased)::float8 as waiting,
-    min(run_at) filter (where run_at <= time) as "oldestDueAt"
-  from clock
-  left join payment_tasks on shard = $1`,
-}
+import type { Runner, Statement } from '../ports.ts'
 
 /** What is not finished, in one currency; null is that of the books. */
 interface Sum {
@@ -98,11 +76,6 @@ const FAILING: Statement<Failing> = {
   ) pending
   where attempts > 0
   group by endpoint_id`,
-}
-
-export async function readQueue(shard: Runner): Promise<Queue> {
-  const [row] = await shard.run(QUEUE, [])
-  return row ?? { due: 0, leased: 0, waiting: 0, oldestDueAt: null }
 }
 
 /** What the gateway has not finished, by currency. */

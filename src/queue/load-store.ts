@@ -11,16 +11,18 @@ import {
   type Unsharded,
 } from '../ports.ts'
 
-/** What the queue of a shard looks like. Ages in seconds. */
+/** What the queue of a shard looks like. */
 interface QueueView {
   readonly due: number
   readonly leased: number
   readonly waiting: number
+  readonly oldestDueAt: Date | null
   readonly oldestDueSeconds: number
 }
 
 /**
- * Count the queue by what its tasks wait for. Reads every open task: for gauges, not for requests.
+ * Count the queue by what its tasks wait for. Reads every open task: for gauges, and for what is
+ * kept for a second.
  */
 const VIEW: Statement<QueueView> = {
   name: 'tasks_view',
@@ -30,6 +32,7 @@ const VIEW: Statement<QueueView> = {
     count(*) filter (where run_at <= time)::float8 as due,
     count(*) filter (where run_at > time and leased)::float8 as leased,
     count(*) filter (where run_at > time and not leased)::float8 as waiting,
+    min(run_at) filter (where run_at <= time) as "oldestDueAt",
     coalesce(extract(epoch from max(time) - min(run_at) filter (where run_at <= time)), 0)::float8
       as "oldestDueSeconds"
   from clock
@@ -198,7 +201,7 @@ const STRANDED: Statement<{ gateway: string; count: number }> = {
 /** Count a shard's queue. */
 export async function viewQueue(shard: Runner): Promise<QueueView> {
   const [row] = await shard.run(VIEW, [])
-  return row ?? { due: 0, leased: 0, waiting: 0, oldestDueSeconds: 0 }
+  return row ?? { due: 0, leased: 0, waiting: 0, oldestDueAt: null, oldestDueSeconds: 0 }
 }
 
 /** The age of the oldest due task of each operation that has one, in milliseconds. */
