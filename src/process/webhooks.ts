@@ -16,7 +16,7 @@ import {
   type Delivery,
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
-import { deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
+import { AHEAD, deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
@@ -27,8 +27,8 @@ import { VERSION } from './version.ts'
 /** How the service calls itself to endpoints. */
 const AGENT = `payments/${VERSION}`
 
-/** Deliveries under way in one process: room for every endpoint, whatever the others do. */
-const TOGETHER = AT_ONCE * ENDPOINTS_MAX
+/** Deliveries claimed by one process: room for every endpoint, whatever the others do. */
+const TOGETHER = (AT_ONCE + AHEAD) * ENDPOINTS_MAX
 
 /** Longer than any call may take, so that no other worker repeats one that is under way. */
 const LEASE_MS = 45_000
@@ -119,10 +119,13 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
     onDisabled: (endpoint, why) =>
       log.error({ endpoint: Number(endpoint), why }, 'a webhook endpoint was disabled'),
   }
-  const places = deliveryPlaces(() => {
-    // What waited for these places was passed over as if it were not there.
-    turns.wake()
-    worker.wake()
+  const places = deliveryPlaces({
+    clock: systemClock,
+    onHalf() {
+      // What waited for these places was passed over as if it were not there.
+      turns.wake()
+      worker.wake()
+    },
   })
   const settler = deliverySettler(world, places, {
     clock: systemClock,
@@ -134,11 +137,13 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
   })
   const worker = startWorker<Delivery, Delivered>({
     async claim(limit) {
+      places.tidy()
       const claimed = await claimDue(world, limit, places.taken)
       places.take(claimed)
       return claimed
     },
-    handle: (delivery, signal) => places.during(delivery, deliver(world, delivery, signal)),
+    handle: (delivery, signal) =>
+      places.during(delivery, signal, () => deliver(world, delivery, signal)),
     settler,
     admitted: (wanted) => (shared.serving ? wanted : 0),
     clock: systemClock,

@@ -67,7 +67,10 @@ export interface Delivered {
 /** Deliveries of one endpoint that one process makes at the same time. */
 export const AT_ONCE = 20
 
-/** Claim due deliveries, of each endpoint at most so many that `atOnce` are under way. */
+/**
+ * Claim due deliveries, of each endpoint at most so many that `atOnce` are under way: `running` is
+ * how many are, below 0 where more may be claimed.
+ */
 export async function claimDue(
   world: DeliveryWorld,
   limit: number,
@@ -85,7 +88,7 @@ export async function claimDue(
   const free = new Map(
     [...endpoints.values()].map(({ id, left }) => [
       id,
-      Math.min(atOnce - running(id), left ?? atOnce),
+      Math.min(atOnce - running(id), left ?? Number.POSITIVE_INFINITY),
     ]),
   )
   const claimed = await claimInTurn<Delivery>(turns, now, async (shard, claims) => {
@@ -202,6 +205,11 @@ export function messageOf(
   return { url, headers, body }
 }
 
+/** What a delivery came to that was not made. */
+export function unmade(delivery: Delivery): Delivered {
+  return { delivery, verdict: null, result: notMade(delivery.due) }
+}
+
 /** Make one delivery and decide what becomes of it. Nothing is written. Never throws. */
 export async function deliver(
   world: DeliveryWorld,
@@ -212,9 +220,7 @@ export async function deliver(
   const startedMs = world.clock.elapsedMs()
   const which = { eventId, endpointId, fence }
   const called = signal.aborted ? null : await call(world, delivery, body, signal)
-  if (called === null) {
-    return { delivery, verdict: null, result: notMade(delivery.due) }
-  }
+  if (called === null) return unmade(delivery)
   const { status, reason, reply, tookMs } = called
   const verdict = afterCall(called, attempts, world.random())
   const ageMs = Math.max(0, Math.round(world.clock.elapsedMs() - startedMs))

@@ -16,7 +16,7 @@ import { tellShards } from '../../src/webhooks/sync.ts'
 import { expected } from './asking.ts'
 import { callsAtOnce } from './calls-at-once.ts'
 import { knownKey, waitsForEarlier } from './delivery-statements.ts'
-import { AT_ONCE, LEASE_MS } from './limits.ts'
+import { AHEAD, AT_ONCE, LEASE_MS } from './limits.ts'
 import { must } from './promises.ts'
 import type { Process } from './scheduler.ts'
 import { actWorld } from './act-world.ts'
@@ -99,20 +99,26 @@ export function deliveryLoop(
 ): Worker {
   const own = deliveryWorld(world, process)
   const { claimDue: claim, deliver: make, ...telling } = plants.telling?.(TELLING) ?? TELLING
-  const places = telling.deliveryPlaces(() => worker.wake(), AT_ONCE)
+  const places = telling.deliveryPlaces({
+    clock: own.clock,
+    onHalf: () => worker.wake(),
+    atOnce: AT_ONCE,
+    ahead: AHEAD,
+  })
   const calls = callsAtOnce()
   const onError = (error: unknown) => expected(error) || world.fail(error)
   const worker = startWorker<Delivery, Delivered>({
     async claim(limit) {
       await keepUp(world, own.db, 0.3)
+      places.tidy()
       const claimed = await claim(own, limit, places.taken)
       places.take(claimed)
       return claimed
     },
-    handle: (delivery, signal) => {
-      const made = calls.during(delivery, () => make(own, delivery, signal))
-      return places.during(delivery, made)
-    },
+    handle: (delivery, signal) =>
+      places.during(delivery, signal, () =>
+        calls.during(delivery, () => make(own, delivery, signal)),
+      ),
     settler: openSettler<Delivered>({
       async settle(done) {
         const left = await settleJudged(world, plants, own, done)

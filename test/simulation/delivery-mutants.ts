@@ -4,6 +4,7 @@ import type { DeliveryRow } from './delivery-rows.ts'
 import { deliveryKey, knownKey } from './delivery-statements.ts'
 import { ids } from './handlers.ts'
 import type { Tables } from './tables.ts'
+import type { Delivered } from '../../src/webhooks/deliver.ts'
 import type { Plants, Telling } from './world-types.ts'
 
 function telling(name: string, about: string, plants: Plants): Mutant {
@@ -131,14 +132,22 @@ function freeAtOnce(real: Telling['deliveryPlaces']): Telling['deliveryPlaces'] 
     const places = real(...asked)
     return {
       ...places,
-      async during(delivery, made) {
-        const delivered = await made
-        await places.during(delivery, Promise.resolve({ ...delivered, verdict: null }))
-        return delivered
+      async during(delivery, signal, make) {
+        let delivered: Delivered | null = null
+        const given = await places.during(delivery, signal, async () => {
+          delivered = await make()
+          return { ...delivered, verdict: null }
+        })
+        return delivered ?? given
       },
       written: (_, left) => left,
     }
   }
+}
+
+/** Whatever is claimed is called, whatever is under way. */
+function unplaced(real: Telling['deliveryPlaces']): Telling['deliveryPlaces'] {
+  return (asked) => ({ ...real(asked), during: (_, _signal, make) => make(), taken: () => 0 })
 }
 
 /** Bugs of how events are sent to endpoints. */
@@ -202,11 +211,8 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     'an endpoint that asks for a pause is called all the same',
     statement('subscriptions_pause', () => NOTHING),
   ),
-  telling('delivery_uncounted', 'calls under way do not count when more are claimed', {
-    telling: (real) => ({
-      ...real,
-      claimDue: (world, limit) => real.claimDue(world, limit, () => 0),
-    }),
+  telling('delivery_uncounted', 'what is claimed ahead waits for no place', {
+    telling: (real) => ({ ...real, deliveryPlaces: unplaced(real.deliveryPlaces) }),
   }),
   telling('delivery_place_free_at_once', 'a place is free while "busy" is still unwritten', {
     telling: (real) => ({ ...real, deliveryPlaces: freeAtOnce(real.deliveryPlaces) }),

@@ -5,3 +5,5 @@ export const GRACE_MS = 30_000
 
 /** Deliveries of one endpoint that a process makes together. */
 export const AT_ONCE = 2
+/** Deliveries that wait there for their turn, where the endpoint answers at once. */
+export const AHEAD = 4
