@@ -16,6 +16,17 @@ export function withTrace(call: HttpCall, { traceparent }: Pick<GatewayOperation
   return { ...call, headers: [...call.headers, 'traceparent', traceparent] }
 }
 
+/** An exchange whose body a driver has read. */
+export interface ReadExchange<Body> {
+  readonly exchange: Exchange
+  readonly body: Body
+  readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
+}
+
+export function readExchange<Body>(exchange: Exchange, body: Body): ReadExchange<Body> {
+  return { exchange, body, evidence: { sent: exchange.sent, httpStatus: exchange.status } }
+}
+
 /** Nothing was sent, because there is nothing that could be asked for. */
 export function unasked<Outcome>(outcome: Outcome): Evidence<Outcome> {
   return { outcome, sent: false, httpStatus: null }

@@ -5,9 +5,9 @@ import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { typeOf } from '../domain/payment.ts'
 import { chargeKind, confirms, lookupKind, refuses, type Shape } from '../domain/reply.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
-import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { withTrace, urlParts, unanswered } from './driver.ts'
-import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
+import type { Clock, Gateway } from '../ports.ts'
+import { readExchange, unanswered, urlParts, withTrace, type ReadExchange } from './driver.ts'
+import { httpClient, type HttpCall, type Reply } from './http-exchange.ts'
 import { wentBack } from './http-back.ts'
 import { retryAfterOf, waitAfterLook } from './retry-after.ts'
 import { readHttpNotice } from './http-notice.ts'
@@ -78,12 +78,7 @@ function orderOf(operation: GatewayOperation, untold: string | null): HttpOrder 
   return { ...operation, type: typeOf(kind), currency: currency === untold ? null : currency }
 }
 
-/** An exchange with its body read. */
-interface Seen {
-  readonly exchange: Exchange
-  readonly body: ReplyBody
-  readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
-}
+type Seen = ReadExchange<ReplyBody>
 
 const UNREAD: ReplyBody = {
   shape: 'empty',
@@ -117,7 +112,7 @@ async function ask(
     const doubtful = behind !== null && reply.reused && !reply.last
     return doubtful && refuses(reply.status, body.shape) ? behind() : 'end'
   })
-  return { exchange, body, evidence: { sent: exchange.sent, httpStatus: exchange.status } }
+  return readExchange(exchange, body)
 }
 
 /** The JSON is written by hand, because only that keeps money and ids exact from bigint to text. */

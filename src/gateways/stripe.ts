@@ -2,8 +2,9 @@ import { isStripeTestKey } from '../domain/test-keys.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { declined, withTrace, urlParts, unanswered, unasked } from './driver.ts'
-import { httpClient, type Exchange, type HttpCall, type Reply } from './http-exchange.ts'
+import { declined, readExchange, unanswered, unasked, urlParts } from './driver.ts'
+import { withTrace, type ReadExchange } from './driver.ts'
+import { httpClient, type HttpCall, type Reply } from './http-exchange.ts'
 import { retryAfterOf, waitAfterLook } from './retry-after.ts'
 import {
   cancelCall,
@@ -128,12 +129,7 @@ async function knownBefore(
   return { ref: ref ?? outcome.gatewayRef ?? null, evidence }
 }
 
-/** An exchange with its body read. */
-interface Seen {
-  readonly exchange: Exchange
-  readonly body: StripeBody
-  readonly evidence: Pick<Evidence<never>, 'sent' | 'httpStatus'>
-}
+type Seen = ReadExchange<StripeBody>
 
 const UNREAD: StripeBody = {
   shape: 'empty',
@@ -158,7 +154,7 @@ async function asked(
     body = readStripe(reply.body, operation, headerOf(reply, 'idempotency-key'))
     return body.echoed || body.shape === 'absent' ? 'keep' : 'end'
   })
-  return { exchange, body, evidence: { sent: exchange.sent, httpStatus: exchange.status } }
+  return readExchange(exchange, body)
 }
 
 function headerOf({ headers }: Reply, name: string): string | null {

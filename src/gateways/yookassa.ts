@@ -2,7 +2,8 @@ import { isYookassaTestKey } from '../domain/test-keys.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
-import { declined, withTrace, urlParts, unanswered, unasked } from './driver.ts'
+import { declined, readExchange, unanswered, unasked, urlParts } from './driver.ts'
+import { withTrace, type ReadExchange } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
 import { clamp, retryAfterOf, waitAfterLook } from './retry-after.ts'
 import { findListed, refundedThere } from './yookassa-list.ts'
@@ -60,16 +61,16 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
   const ask = async (call: HttpCall, operation: GatewayOperation, signal?: AbortSignal) => {
     const exchange = await client.exchange(withTrace(call, operation), signal)
     const body = readYookassa(exchange.kind === 'reply' ? exchange.body : NO_BYTES, operation)
-    return { exchange, body, sent: exchange.sent, httpStatus: exchange.status }
+    return readExchange(exchange, body)
   }
   const lookup: Gateway['lookup'] = async (operation, signal) => {
     const asking = askingFor(operation)
     if (asking === null) return unasked({ kind: 'misconfigured', reason: NO_PAYOUTS })
     const { headers } = asking
+    const listing = { client, root, headers, clock, timeoutMs }
     const ref = refOf(operation.gatewayRef)
     const untilMs = clock.elapsedMs() + timeoutMs
     if (ref === null) {
-      const listing = { client, root, headers, clock, timeoutMs }
       const { body, outcome, ...seen } = await findListed(listing, operation, signal)
       return { ...seen, outcome: body === null ? outcome : told(body, asking) }
     }
@@ -78,7 +79,6 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
     const seen = lookedUp(await ask(call, operation, signal), asking, ref)
     if (operation.watched !== true || operation.kind !== 'charge') return seen
     if (seen.outcome.kind !== 'success') return seen
-    const listing = { client, root, headers, clock }
     const back = await refundedThere(listing, operation, ref, { untilMs, signal })
     return typeof back === 'string'
       ? { ...seen, outcome: { kind: 'no_answer', reason: back, ...waitOfPage(back) } }
@@ -94,7 +94,8 @@ export function yookassaGateway(options: YookassaOptions): Gateway {
       const headers = [...asking.headers, 'idempotence-key', operation.key]
       const path = root + request.path
       const call: HttpCall = { method: 'POST', path, headers, body: request.body }
-      return executed(await ask(call, operation, signal), asking)
+      const seen = await ask(call, operation, signal)
+      return { ...seen.evidence, outcome: chargeOutcome(seen, asking) }
     },
     lookup,
     async cancel(operation, signal) {
@@ -123,20 +124,9 @@ const NO_PAYOUTS = 'payouts_not_configured'
 
 const NO_BYTES = Buffer.alloc(0)
 
-/** An exchange with its body read. */
-interface Seen {
-  readonly exchange: Exchange
-  readonly body: YookassaBody
-  readonly sent: boolean
-  readonly httpStatus: number | null
-}
+type Seen = ReadExchange<YookassaBody>
 
-function executed(seen: Seen, asking: Asking): Evidence<ChargeOutcome> {
-  const { sent, httpStatus } = seen
-  return { sent, httpStatus, outcome: outcomeOf(seen, asking) }
-}
-
-function outcomeOf({ exchange, body }: Seen, { live, clock }: Asking): ChargeOutcome {
+function chargeOutcome({ exchange, body }: Seen, { live, clock }: Asking): ChargeOutcome {
   if (exchange.kind === 'fault') return unanswered(exchange)
   const kind = yookassaCharge(exchange.status, body.shape)
   if (live && body.test) return { kind: 'misconfigured', reason: TEST_SHOP }
@@ -152,24 +142,22 @@ function outcomeOf({ exchange, body }: Seen, { live, clock }: Asking): ChargeOut
 const TEST_SHOP = 'test_shop'
 
 function lookedUp(seen: Seen, asking: Asking, ref: string): Evidence<LookupOutcome> {
-  const { exchange, body, sent, httpStatus } = seen
-  const evidence = { sent, httpStatus }
-  if (exchange.kind === 'fault') {
-    return { ...evidence, outcome: { kind: 'no_answer', reason: exchange.reason } }
-  }
+  return { ...seen.evidence, outcome: lookupOutcome(seen, asking, ref) }
+}
+
+function lookupOutcome({ exchange, body }: Seen, asking: Asking, ref: string): LookupOutcome {
+  if (exchange.kind === 'fault') return { kind: 'no_answer', reason: exchange.reason }
   const kind = yookassaLookup(exchange.status, body.shape)
-  if (kind === 'not_found') return { ...evidence, outcome: { kind } }
+  if (kind === 'not_found') return { kind }
   if (kind === 'misconfigured' || kind === 'no_answer') {
     const retryAfterMs =
       waitOf(exchange, body, asking.clock) ?? waitAfterLook(exchange, asking.clock)
     const reason = reasonOf(exchange.status, body)
     const wait = retryAfterMs === null ? {} : { retryAfterMs }
-    return { ...evidence, outcome: { kind, reason, ...wait } }
+    return { kind, reason, ...wait }
   }
-  if (body.ref !== ref) {
-    return { ...evidence, outcome: { kind: 'no_answer', reason: 'reply_mismatch' } }
-  }
-  return { ...evidence, outcome: told(body, asking) }
+  if (body.ref !== ref) return { kind: 'no_answer', reason: 'reply_mismatch' }
+  return told(body, asking)
 }
 
 /** What our object tells of its operation. */
