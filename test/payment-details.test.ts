@@ -6,6 +6,7 @@ import { start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { testWorld } from './harness.ts'
 import { JANE, openLetter } from './operators.ts'
+import { viewPayments } from '../src/payments/read.ts'
 import { ALL as EVERYTHING } from './redrive-kit.ts'
 import { serve, type Reply } from './serve.ts'
 
@@ -275,6 +276,8 @@ test('a payment that repeats another has its details, and its reference unless i
   const second = await again(first.newPaymentId)
   assert.ok(second.kind === 'redriven' && second.newPaymentId !== null)
   assert.deepEqual(await details(second.newPaymentId), ALL)
+  const all = await viewPayments(world.db, [second.newPaymentId, failed, first.newPaymentId])
+  for (const view of all) assert.deepEqual(view?.details?.reference, ALL.reference)
   await world.work()
   const { body } = await deposit({ reference: ALL.reference })
   const third = await again(second.newPaymentId)

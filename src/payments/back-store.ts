@@ -15,6 +15,8 @@ interface Back {
   /** Of a refund or a return: what of the commission goes back with it. */
   readonly feeReturned: bigint | null
   readonly returnKind: ReturnKind | null
+  /** The failed payment that it repeats. */
+  readonly repeats: bigint | null
   /** Its refunds that are done, and what came back of it by itself. */
   readonly refunded: bigint
   readonly returned: bigint
@@ -26,7 +28,7 @@ export type WholePayment = Omit<Payment, 'type'> & Back & { readonly type: Booke
 /** The columns of `Back`. */
 const BACK = `
     parent_id as "parentId", fee_returned as "feeReturned", return_kind as "returnKind",
-    coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned`
+    redrive_of as repeats, coalesce(refunded, 0) as refunded, coalesce(returned, 0) as returned`
 
 /** Read payments with what goes back: apart from the reading of claims, which needs less. */
 const READ_WHOLE: Statement<WholePayment> = {

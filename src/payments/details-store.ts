@@ -116,13 +116,15 @@ interface DetailsRow extends Details {
   readonly paymentId: bigint
 }
 
+const SAID = `said.reference, said.description, said.metadata,
+    said.payment_method as "paymentMethod", said.return_url as "returnUrl"`
+
 /** What was said about payments, as it is now. */
 const READ: Statement<DetailsRow> = {
   name: 'payment_details_read',
   text: `${CHAIN}
   select
-    chain.payment_id as "paymentId", said.reference, said.description, said.metadata,
-    said.payment_method as "paymentMethod", said.return_url as "returnUrl"
+    chain.payment_id as "paymentId", ${SAID}
   from chain
   cross join lateral (
     select *
@@ -130,6 +132,16 @@ const READ: Statement<DetailsRow> = {
     where shard = $1 and payment_id = chain.first_id
     limit 1
   ) said`,
+}
+
+/** The same of payments that repeat none: the payments themselves are not read for it. */
+const READ_FIRST: Statement<DetailsRow> = {
+  name: 'payment_details_read_first',
+  text: `
+  select
+    said.payment_id as "paymentId", ${SAID}
+  from payment_details said
+  where said.shard = $1 and said.payment_id = any ($2::bigint[])`,
 }
 
 /** The texts of a payment that may be changed, and the payment that has them. */
@@ -324,6 +336,15 @@ export async function detailsOf(
 ): Promise<Map<bigint, Details>> {
   if (ids.length === 0) return new Map()
   const rows = await shard.run(READ, [numbers(ids)])
+  return new Map(rows.map(({ paymentId, ...details }) => [paymentId, details]))
+}
+
+/** The same of payments that repeat none; of others, nothing. */
+export async function detailsOfFirst(
+  shard: Runner,
+  ids: readonly bigint[],
+): Promise<Map<bigint, Details>> {
+  const rows = await shard.run(READ_FIRST, [numbers(ids)])
   return new Map(rows.map(({ paymentId, ...details }) => [paymentId, details]))
 }
 

@@ -11,7 +11,7 @@ import { readTasks, type TaskView } from '../queue/store.ts'
 import type { PaymentFilter } from './filter-store.ts'
 import { lookAtPayments } from './list-store.ts'
 import { readWhole, type WholePayment } from './back-store.ts'
-import { detailsOf } from './details-store.ts'
+import { detailsOf, detailsOfFirst } from './details-store.ts'
 import { readPayments } from './store.ts'
 import { eachPart, eachShard, partly, shardWith, whole } from '../each-shard.ts'
 
@@ -39,7 +39,8 @@ export async function findPayment(db: Db, id: bigint): Promise<Payment | undefin
 }
 
 /**
- * Read payments by id, in order; null where there is none. Three statements per shard, whatever N.
+ * Read payments by id, in order; null where there is none. Three statements per shard, whatever N,
+ * and a fourth where some repeat others.
  */
 export async function viewPayments(
   db: Db,
@@ -54,15 +55,18 @@ export async function viewPayments(
       const [payments, tasks, said] = await Promise.all([
         readWhole(shard, part),
         readTasks(shard, part),
-        detailsOf(shard, part),
+        detailsOfFirst(shard, part),
       ])
+      // Few repeat another, and only theirs is found by way of it.
+      const repeats = payments.filter((payment) => payment.repeats !== null).map(({ id }) => id)
+      const ofRepeats = await detailsOf(shard, repeats)
       for (const payment of payments) {
         const { id } = payment
         views.set(id, {
           ...view(payment, tasks.get(id)),
           currency: payment.currency ?? db.currency,
           exponent: exponentIn(payment.currency, db.currency),
-          details: said.get(id) ?? null,
+          details: (payment.repeats === null ? said : ofRepeats).get(id) ?? null,
         })
       }
     },

@@ -175,6 +175,7 @@ const payments: Handlers = {
     run: (tables, values) =>
       read(tables, values).map((payment) => ({
         ...payment,
+        repeats: payment.redriveOf,
         refunded: payment.refunded ?? 0n,
         returned: payment.returned ?? 0n,
       })),

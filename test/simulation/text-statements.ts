@@ -58,6 +58,7 @@ const details: Handlers = {
       }),
   },
   payment_details_read: { run: () => [] },
+  payment_details_read_first: { run: () => [] },
 }
 
 const references: Handlers = {
