@@ -112,6 +112,7 @@ test('what cannot be asked for is refused before anything is sent', () => {
   const refused: readonly (readonly [GatewayOperation, string])[] = [
     [{ ...DEPOSIT, details: detailsOf(null) }, 'no_payment_method'],
     [{ ...PAYOUT, details: detailsOf(null) }, 'no_payment_method'],
+    [{ ...PAYOUT, details: undefined }, 'no_payment_method'],
     [{ ...REFUND, parent: { paymentId: 7n, gatewayRef: null } }, 'unknown_charge'],
     [{ ...DEPOSIT, currency: 'IQD', exponent: 3 }, 'amount_unsupported'],
   ]
@@ -133,4 +134,9 @@ test('lookups ask by Stripe’s id, or by our key where there is none', () => {
   assert.equal(by({ ...DEPOSIT, gatewayRef: '../x?y' }).at, 'GET /v1/payment_intents/..%2Fx%3Fy')
   const quoted = by({ ...DEPOSIT, key: "a'b\\c" })
   assert.equal(quoted.fields['query'], "metadata['payments_key']:'a\\'b\\\\c'")
+})
+
+test('a refund of a charge that Stripe has not named is not looked for among those of others', () => {
+  const unnamed = { ...REFUND, parent: { paymentId: 7n, gatewayRef: null } }
+  assert.deepEqual(lookupCall(ACCESS, unnamed), { ok: false, reason: 'unknown_charge' })
 })

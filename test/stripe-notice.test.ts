@@ -126,6 +126,15 @@ test('what is signed and of no use is ignored, in whatever form it comes', () =>
   assert.equal(told(event('transfer.reversed', { id: 'tr_1' })), 'payout')
 })
 
+test('metadata that name no payment in our way are those of others, and break nothing', () => {
+  for (const id of ['order-7', '', '07', '-7', '7.5', '1'.repeat(19), 7, true, null, ['7']]) {
+    const body = event('refund.updated', { id: 're_1', metadata: { payments_payment_id: id } })
+    const notice = read(signed(body), body)
+    assert(notice.kind === 'authentic', writeJson(id))
+    assert.equal(notice.paymentId, null, writeJson(id))
+  }
+})
+
 test('what is signed and of the test mode is ignored where our key is of none', () => {
   const body = PAID.replace('"object":"event"', '"object":"event","livemode":false')
   assert.equal(read(signed(body), body).kind, 'authentic')

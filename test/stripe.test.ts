@@ -144,6 +144,9 @@ test('a refusal that names nobody is no proof on a connection that carried other
   assert.deepEqual(first, { kind: 'rejected', reason: 'parameter_unknown', retryAfterMs: null })
   const second = (await driver.execute(DEPOSIT)).outcome
   assert.ok(second.kind === 'misconfigured' && second.unproven === true)
+  // That connection was closed, so the next one has carried nobody else's.
+  const third = (await driver.execute(DEPOSIT)).outcome
+  assert.ok(third.kind === 'misconfigured' && third.unproven === undefined)
 })
 
 test('a lookup tells what was refunded of a charge, and what came back of a payout', async (t) => {
