@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { feed } from '../src/events/feed.ts'
 import { claimDue, deliver } from '../src/webhooks/deliver.ts'
-import { addEndpoint, rotateSecret, testEndpoint } from '../src/webhooks/endpoints.ts'
+import { addEndpoint, dropEndpoint, rotateSecret, testEndpoint } from '../src/webhooks/endpoints.ts'
 import { serve } from './serve.ts'
 import { BY, delivering, KEY, receiver, status, succeed, verifies } from './webhooks-kit.ts'
 
@@ -71,6 +71,27 @@ test('ten secrets sign at most: one more is refused until the first ends, or tak
   assert.deepEqual(await verifying(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
   await rotate(0)
   assert.deepEqual(await verifying(), [11])
+})
+
+test('of an endpoint that is removed no secret is left, nor where it was', async (t) => {
+  const { world, id, rotate } = await rotating(t)
+  await rotate(DAY_MS)
+  await rotate(DAY_MS)
+  const [rotated] = await world.sql<{ kept: number; at: Date }>(
+    `select num_nonnulls(url, secret, secret_before, secret_before_until)
+      + cardinality(secrets_older) + cardinality(secrets_older_until) as kept, rotated_at as at
+    from webhook_endpoints`,
+  )
+  assert.deepEqual(rotated, { kept: 6, at: world.clock.now() })
+  await dropEndpoint(world.db, id, BY)
+  const left = await world.sql<object>(
+    `select state, url, secret, secret_before, secret_before_until, secrets_older,
+      secrets_older_until
+    from webhook_endpoints`,
+  )
+  const nothing = { url: null, secret: null, secret_before: null, secret_before_until: null }
+  const none = { ...nothing, secrets_older: [], secrets_older_until: [] }
+  assert.deepEqual(left, [{ state: 'removed', ...none }])
 })
 
 test('what is claimed while its secret is rotated is signed with the new one', async (t) => {

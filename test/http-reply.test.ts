@@ -160,6 +160,7 @@ test('a payer is sent to a page over https or on this machine, and to nothing el
     null,
     'https://user:secret@bank.example/p',
     'https://user@bank.example/p',
+    'https://:secret@bank.example/p',
     'https://bank.example\\@evil.example/p',
   ]
   for (const odd of urls) assert.equal(taken({ ...action, url: odd }), null, String(odd))

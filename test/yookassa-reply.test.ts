@@ -159,6 +159,8 @@ test('the payer is sent to a page only where it is encrypted and hands on no cre
     { type: 'redirect' },
     { type: 'redirect', confirmation_url: 'http://payer.example/' },
     { type: 'redirect', confirmation_url: 'https://user:secret@payer.example/' },
+    { type: 'redirect', confirmation_url: 'https://user@payer.example/' },
+    { type: 'redirect', confirmation_url: 'https://:secret@payer.example/' },
     { type: 'redirect', confirmation_url: 'https://payer.example/\u202e' },
     { type: 'redirect', confirmation_url: `https://payer.example/${'a'.repeat(2_048)}` },
     null,
