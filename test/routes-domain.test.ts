@@ -37,6 +37,19 @@ test('without rules payments go to the first gateway that can do it', () => {
   )
 })
 
+for (const [only, other] of [
+  ['charge', 'withdraw'],
+  ['payout', 'deposit'],
+] as const) {
+  test(`a first gateway that makes each ${only} gets no ${other}`, () => {
+    const part = profiles({ bank: { operations: new Set([only]) }, http: {} })
+    for (const rules of [null, parseRoutes('*=bank,*=http') ?? null]) {
+      const routes = routing(part, rules)
+      assert.deepEqual([routes.always, routes.to(other, 'USD')], [null, 'http'])
+    }
+  })
+}
+
 const HOME: Terms = { currency: 'USD', exponent: 2, fee: { bps: 200, min: 0n } }
 
 function decided(draft: Partial<PaymentDraft>, gateways: Books['gateways']) {

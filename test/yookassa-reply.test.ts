@@ -138,6 +138,7 @@ test('what names nobody, has no status or two meanings is no word', () => {
     [{ type: 'error', code: 'forbidden' }, 'forbidden'],
     [{ type: 'error', code: 'forbidden', parameter: 'payment_method_id' }, 'error'],
     [{ type: 'error', code: 'invalid_request', parameter: 'Idempotence-Key' }, 'key_used'],
+    [{ type: 'error', code: 'forbidden', parameter: 'Idempotence-Key' }, 'error'],
     [{ ...OBJECT, type: 'error', code: 'x' }, 'error'],
     ['', 'empty'],
     ['<html>', 'page'],
