@@ -15,6 +15,7 @@ type Headers = Readonly<Record<string, unknown>>
  * `otherwise`, and without that it says nothing. Of several the longest counts.
  */
 export function askedWaitMs(headers: Headers, otherwise: Date | null): number | null {
+  if (headers['retry-after'] === undefined) return null
   const sentMs = timeOf(textsOf(headers['date'])[0] ?? '') ?? otherwise?.getTime() ?? null
   const waits = textsOf(headers['retry-after']).flatMap((text) => waitsOf(text, sentMs))
   return waits.length === 0 ? null : Math.min(DAY_MS, Math.max(0, ...waits))

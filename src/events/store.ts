@@ -88,7 +88,8 @@ const SHARDS_FRESH: Unsharded<{ number: number }> = {
  * shard's row, so no event gets a lower position than one that somebody has seen already: whoever
  * pages by positions misses none. Who finds the row locked leaves it to its holder. An event that
  * another turn was quicker with is left as it is. The ids come as an array, for the planner's sake:
- * while nothing waited, it has learned that nothing ever does.
+ * while nothing waited, it has learned that nothing ever does. They are sorted, so the place of one
+ * is found without walking over all of them.
  */
 const FEED: Statement<{ count: number }> = {
   name: 'events_feed',
@@ -117,7 +118,7 @@ const FEED: Statement<{ count: number }> = {
     where shard = $1 and fresh.ids is not null
   ), placed as (
     update events
-    set position = feed.position + array_position(fresh.ids, events.id)
+    set position = feed.position + width_bucket(events.id, fresh.ids)
     from feed, fresh
     where events.shard = $1 and events.id = any (array(select unnest(ids) from fresh))
       and events.position is null

@@ -38,7 +38,8 @@ export function every(
   const running = run()
 
   return {
-    wake: () => bell.abort(),
+    // With a reason of its own none is made.
+    wake: () => bell.abort('woken'),
     async stop() {
       stopping.abort()
       bell.abort()

@@ -80,7 +80,8 @@ function placesOfOne({ clock, onHalf, atOnce = AT_ONCE, ahead = AHEAD }: PlacesO
         return true
       }
       return new Promise((resolve) => {
-        const unwatch = watch(signal, giveBack)
+        // One function each: the watch of one ends with it.
+        const unwatch = watch(signal, () => giveBack())
         const go = (found: boolean) => {
           unwatch()
           resolve(found)
