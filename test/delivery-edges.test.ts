@@ -194,7 +194,7 @@ test('nothing is sent again to an endpoint that is disabled, removed or unknown,
   }
   const refused = (code: string) => ({ kind: 'refused', refusal: { code } })
   for (const other of [{ eventId: 999n }, { eventId: null }]) {
-    assert.deepEqual(await again(other), refused('not_deliverable'))
+    assert.deepEqual(await again(other), refused('delivery_not_found'))
   }
   for (const other of [{ endpointId: 9n }, { endpointId: null }]) {
     assert.deepEqual(await again(other), refused('endpoint_not_found'))

@@ -98,6 +98,25 @@ test('a retry that was cut short before the delivery was due is carried out unde
   assert.equal((await kept(world)).length, 1)
 })
 
+test('retries of a delivery under one key at the same time are all answered alike, and sent once', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  const { id: endpointId } = await endpoint(to.url)
+  await succeed(world)
+  await turn()
+  const [delivery] = await newestDeliveries(world.db, endpointId, null, 1)
+  assert.ok(delivery !== undefined)
+  const which = { endpointId, eventId: delivery.eventId }
+  const by = { ...BY, under: { apiKey: '', key: 'together' } }
+  const all = Array.from({ length: 12 }, () => deliverAgain(world.db, which, by))
+  const answers = await Promise.all(all)
+  assert.deepEqual(new Set(answers.map(({ kind }) => kind)), new Set(['due']))
+  const first = answers.filter((one) => one.kind === 'due' && !one.replayed)
+  assert.equal(first.length, 1)
+  assert.equal((await kept(world)).length, 1)
+  assert.equal(await turn(), 1)
+})
+
 test('an endpoint is offered all that it missed, however often events were sent to it again', async (t) => {
   const { world, turn, endpoint } = await delivering(t)
   const to = await receiver(t, status(200))

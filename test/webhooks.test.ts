@@ -382,7 +382,7 @@ test('a service calls an endpoint that was made by its API, tests it, lists and 
   assert.deepEqual((await call('GET', '/payments/2/deliveries')).body['code'], 'payment_not_found')
 
   const none = await call('POST', '/webhook-endpoints/1/deliveries/msg_999/retry')
-  assert.deepEqual([none.status, none.body['code']], [409, 'not_deliverable'])
+  assert.deepEqual([none.status, none.body['code']], [404, 'delivery_not_found'])
   const refused = await call('POST', '/webhook-endpoints', {
     url: 'http://shop.example/',
     types: ['payment.*'],

@@ -67,10 +67,8 @@ export async function deliverAgain(db: Db, asked: Asked, by: RetriedBy): Promise
   const path = `retry ${asked.endpointId} ${asked.eventId}`
   const under = by.under == null ? null : { ...by.under, sent: sentFields({ path, reason }) }
   const earlier = under === null ? null : await retryUnder(db.global, under)
-  const errors = earlier === null ? [] : differing(under?.sent ?? {}, earlier.sent)
-  if (errors.length > 0) {
-    return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
-  }
+  const other = earlier === null ? null : differs(under?.sent ?? {}, earlier.sent)
+  if (other !== null) return other
   if (earlier !== null && (await isDone(db, asked, earlier.id))) {
     return { kind: 'due', replayed: true }
   }
@@ -90,12 +88,29 @@ async function keepAndDo(
   const { eventId, endpointId } = place.which
   const { actor, requestId, reason, under } = by
   const known = await knownDelivery(place.shard, place.which)
-  if (known === null || known.leased) return refused('not_deliverable')
-  const after = { event_id: messageId(eventId), ...(reason === null ? {} : { reason }) }
-  const actId = await keepRetry(db.global, { endpointId, actor, requestId, after, under })
-  // The endpoint is disabled by now, or the first request under the key came at the same time.
-  if (actId === null) return refused(under === null ? 'endpoint_disabled' : 'busy')
-  return onceStored(() => makeDue(db, place, actId))
+  const refusal = whyNot(known)
+  if (refusal === null) {
+    const after = { event_id: messageId(eventId), ...(reason === null ? {} : { reason }) }
+    const actId = await keepRetry(db.global, { endpointId, actor, requestId, after, under })
+    if (actId !== null) return onceStored(() => makeDue(db, place, actId))
+  }
+  // Another request under the key came at the same time, or the endpoint is disabled by now.
+  const first = under === null ? null : await retryUnder(db.global, under)
+  if (first === null) return refused(refusal ?? 'endpoint_disabled')
+  return differs(under?.sent ?? {}, first.sent) ?? makeDue(db, place, first.id)
+}
+
+/** Why a delivery cannot be made again now; null: it can. */
+function whyNot(known: { readonly leased: boolean } | null): Refusal['code'] | null {
+  if (known === null) return 'delivery_not_found'
+  return known.leased ? 'not_deliverable' : null
+}
+
+/** What is said where a key was used for something else; null: it was not. */
+function differs(...sent: Parameters<typeof differing>): Refused | null {
+  const errors = differing(...sent)
+  if (errors.length === 0) return null
+  return { kind: 'refused', refusal: { code: 'idempotency_key_reuse', errors } }
 }
 
 interface Place {
@@ -109,7 +124,7 @@ async function calledNow(db: Db, { endpointId, eventId }: Asked): Promise<Place 
   const endpoint = endpointId === null ? null : await readEndpoint(db.global, endpointId)
   if (endpoint === null) return refused('endpoint_not_found')
   if (endpoint.state === 'disabled') return refused('endpoint_disabled')
-  if (eventId === null) return refused('not_deliverable')
+  if (eventId === null) return refused('delivery_not_found')
   const shard = await shardWith(db, 'event', eventId)
   return { kind: 'place', shard, which: { eventId, endpointId: endpoint.id } }
 }
