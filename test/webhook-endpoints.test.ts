@@ -237,3 +237,13 @@ test('gauges tell of endpoints that fail, are late, and are disabled by the serv
   await editEndpoint(world.db, id, { state: 'disabled' }, BY)
   assert.deepEqual(await gauges(), { failing: 0, disabled: 1, late: 0 })
 })
+
+test('a type that is said twice is kept once, when an endpoint is made and changed', async (t) => {
+  const { call } = await serve(t)
+  const twice = ['payment.*', 'books.broken', 'payment.*']
+  const made = await call('POST', '/webhook-endpoints', { types: twice })
+  assert.deepEqual([made.status, made.body['types']], [201, ['payment.*', 'books.broken']])
+  const types = ['payment.failed', 'payment.failed']
+  const changed = await call('PATCH', `/webhook-endpoints/${String(made.body['id'])}`, { types })
+  assert.deepEqual([changed.status, changed.body['types']], [200, ['payment.failed']])
+})

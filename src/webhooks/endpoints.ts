@@ -65,7 +65,8 @@ export async function addEndpoint(
   if ((await listEndpoints(db.global)).length >= ENDPOINTS_MAX) return refused('endpoints_full')
   const secret = draft.url === null ? null : newSecret()
   const sealed = secret === null ? null : seal(secret, key)
-  const endpoint = await insertEndpoint(db.global, draft, { ...by, under }, sealed)
+  const types = once(draft.types)
+  const endpoint = await insertEndpoint(db.global, { ...draft, types }, { ...by, under }, sealed)
   if (endpoint === null) {
     // Another request under the key came at the same time.
     return (under && (await again(db, under, key))) ?? refused('busy')
@@ -97,6 +98,11 @@ async function takeBack(db: Db, id: bigint, by: EndpointBy, why: unknown): Promi
   // Who repeated the request meanwhile has its secret by now, and keeps it.
   if (!(await forgetKey(db.global, id))) throw why
   await removeEndpoint(db.global, id, by)
+}
+
+/** A type that is said twice is wanted once. */
+function once(types: readonly string[]): readonly string[] {
+  return [...new Set(types)]
 }
 
 /** What was asked for, to be compared with what comes under the same key again. */
@@ -140,7 +146,8 @@ export async function editEndpoint(
   change: EndpointChange,
   by: EndpointBy,
 ): Promise<Endpoint | null> {
-  const endpoint = await changeEndpoint(db.global, id, change, by)
+  const types = change.types === undefined ? {} : { types: once(change.types) }
+  const endpoint = await changeEndpoint(db.global, id, { ...change, ...types }, by)
   if (endpoint === null) return null
   await onceStored(async () => {
     await tellShards(db)
