@@ -104,7 +104,7 @@ test('what cannot be done with endpoints ends with 1, and a wrong call with 2', 
     [
       ['create', '--types', 'payment.*', '--url', 'http://shop.example'],
       1,
-      /url_refused \(not_https\)/,
+      /url_refused \(not_https\)\. .*It is not https\./,
     ],
     [['create'], 2, /required option '--types <list>'/],
     [['create', '--types', 'payment.lost'], 2, /Unknown: payment\.lost\. There are payment\.succe/],

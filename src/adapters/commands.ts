@@ -59,7 +59,8 @@ class CommandRefused extends Error {
     const { code, until, exponent } = refusal
     const more = until === undefined ? about : `until ${until.toISOString()}`
     const named = more === '' ? code : `${code} (${more})`
-    const detail = detailOf(exponent === undefined ? { code } : { code, exponent })
+    const { errors = [] } = refusal
+    const detail = detailOf({ code, errors, ...(exponent === undefined ? {} : { exponent }) })
     super(sentence ?? `Refused: ${named}. ${detail} See docs/errors.md.`)
     this.refusal = refusal
     this.detail = sentence ?? detail

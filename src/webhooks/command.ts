@@ -225,7 +225,8 @@ function changeOf({ rate, description, ...given }: Omit<Update, 'json'>): Endpoi
 
 function demandUrl({ urls }: EndpointCommandWorld, url: string | null): void {
   const problem = url === null ? null : urlProblem(url, urls)
-  if (problem !== null) throw refusedBy({ code: 'url_refused' }, problem)
+  if (problem === null) return
+  throw refusedBy({ code: 'url_refused', errors: [{ field: 'url', code: problem }] }, problem)
 }
 
 async function create(world: EndpointCommandWorld, draft: Draft): Promise<void> {
