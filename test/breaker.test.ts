@@ -157,6 +157,9 @@ test('while it is open nothing is claimed, and then as many as it has probes', (
 
 test('calls that were in flight when it opened change nothing', () => {
   assert.deepEqual(after(OPEN, '-+-+', 999), OPEN)
+  const later = { ...OPEN, sinceMs: 3_600_000 }
+  assert.deepEqual(after(later, '-+-+', 3_600_999), later)
+  assert.equal(after(later, '+', 3_601_000).state, 'closed')
 })
 
 test('one probe that works closes it', () => {

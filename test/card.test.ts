@@ -91,6 +91,10 @@ test('one wrong digit, or two that changed places, is no card any more', () => {
   )
 })
 
+test('the shortest card that is issued is found in a text', () => {
+  assert.equal(holdsCardNumber('card 5018 0000 0009'), true)
+})
+
 test('a text of any shape is looked through in a time that grows with its length alone', () => {
   // So many windows are looked at for each group of digits, whatever follows.
   const text = '1 '.repeat(1_000_000)

@@ -131,3 +131,12 @@ test('no more of a commission goes back than is left, also where the policies we
   const refunded = { refundReserved: 40n, feeReserved: 9n, returned: 50n, returnedFee: 0n }
   assert.equal(feeOfReturn({ ...given, ...refunded }, 10n, returns), 1n)
 })
+
+test('what one policy keeps is no part of what the other one returns', () => {
+  const half = { amount: 10_000n, commission: 200n, refundReserved: 5_000n, feeReserved: 0n }
+  const refundedHalf = { ...half, type: 'deposit', returned: 0n, returnedFee: 0n } as const
+  const returns = { refundFee: 'keep', returnFee: 'return' } as const
+  assert.equal(feeOfReturn(refundedHalf, 5_000n, returns), 100n)
+  const returnedHalf = { ...refundedHalf, refundReserved: 0n, returned: 5_000n }
+  assert.equal(feeOfRefund(returnedHalf, 5_000n, { refundFee: 'return', returnFee: 'keep' }), 100n)
+})

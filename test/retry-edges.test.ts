@@ -111,6 +111,12 @@ test('a payment that was never executed is young until its time to give up, and 
     decided({ ...task(3), triedAgeMs }, [charged(refused)], young, 0)
   assert.equal((at(499_999) as { step: string }).step, 'retry')
   assert.deepEqual(at(500_000), { step: 'fail', reason: 'refused' })
+  // Without such a time the one try that there may be is the last.
+  const once = { ...POLICY, attemptsMax: 1 }
+  assert.deepEqual(decided(task(1), [charged(refused)], once, 0), {
+    step: 'fail',
+    reason: 'refused',
+  })
 })
 
 test('doubt under a key that is too old is still asked about, where that can be', () => {

@@ -318,6 +318,8 @@ test('a list of users by times has all in order, however far each shard is looke
   await world.sql(`
     insert into users (shard, id, available, held, created_at)
     select id % 2, id, 0, 0, '2030-01-02' from unnest(array[41, 43, 60, 70, 71]) as id`)
+  // The last that the first page looks at is one of those.
+  await world.sql(`update users set created_at = '2030-01-02' where id = 1202`)
   const from = new Date('2030-01-01')
   for (const limit of [1, 2, 50]) {
     const seen: bigint[] = []
@@ -326,7 +328,7 @@ test('a list of users by times has all in order, however far each shard is looke
       seen.push(...users.map(({ id }) => id))
       before = next
     }
-    assert.deepEqual(seen, [71n, 70n, 60n, 43n, 41n], `${limit} a page`)
+    assert.deepEqual(seen, [1202n, 71n, 70n, 60n, 43n, 41n], `${limit} a page`)
   }
 })
 
@@ -347,6 +349,8 @@ test('a user is found by its external id, by times, and by both', async (t) => {
   assert.deepEqual(await list({ to: later }), [first])
   assert.deepEqual(new Set(await list({ from: start })), new Set([first, second]))
   assert.deepEqual(await list({ from: later, externalId: 'a' }), [])
+  assert.deepEqual(await list({ from: later, externalId: 'b' }), [second])
+  assert.deepEqual(await list({ to: later, externalId: 'a' }), [first])
   assert.deepEqual(await list({ to: later, externalId: 'b' }), [])
   const below = await pageOfUsers(world.db, { ...ANYBODY, externalId: 'a' }, first, 50)
   assert.deepEqual(below.users, [], 'a cursor holds for the one user as well')
