@@ -18,7 +18,9 @@ function world() {
     looks += 1
     if (away) return Promise.reject(new Unavailable('away'))
     const rows = nodes.map((host, number) => {
-      return { number, host, port: 5432, direct: host !== 'coordinator' }
+      const tables = `users=users_${number},payments=payments_${number}`
+      const direct = host !== 'coordinator'
+      return { number, host, port: 5432, group: 1, direct, bucket: `${number}`, tables }
     })
     return Promise.resolve(rows)
   }
@@ -34,7 +36,7 @@ function world() {
       const place = await places.of(number)
       // Whoever looks in the background has looked.
       await new Promise(setImmediate)
-      return place?.host ?? null
+      return place.node?.host ?? null
     },
   }
 }
@@ -105,7 +107,7 @@ test('what names no shard is asked of the coordinator, and the rest of the node'
     { name: 'timed', sharded: false, clock: true, text: 'where u.shard = asked.number' },
     { name: 'fact', sharded: false, text: 'select value from settings' },
   ]
-  const driver = shardByShard(at('node'), at('coordinator'))
+  const driver = shardByShard(at('node'), at('coordinator')).anywhere
   for (const statement of statements) await driver.run(statement, [])
   await driver.transaction(async (tx) => {
     for (const statement of statements.slice(1)) await tx.run(statement, [])

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import pg from 'pg'
 import { shardByShard } from '../src/adapters/citus-driver.ts'
+import { citusPlaces } from '../src/adapters/citus-places.ts'
 import type { Driver } from '../src/adapters/shard-session.ts'
 import type { Statement } from '../src/ports.ts'
-import { query } from './databases.ts'
+import { connected, query } from './databases.ts'
 import { run } from './programs.ts'
 import { statements } from './statements.ts'
 import { wholeLife } from './whole-life.ts'
@@ -107,6 +108,36 @@ async function nodes(): Promise<Asked[]> {
   return single === undefined ? [{ url, shard: null }, ...holding] : holding
 }
 
+/** How statements are said on a node of the part that it holds, with those that come before. */
+async function saidInPart({ shard }: Asked): Promise<{ name: string; text: string }[]> {
+  if (shard === null) return []
+  const coordinator = {
+    run: (({ text }, values) =>
+      connected(
+        url,
+        async (client) => (await client.query(text, [...values])).rows,
+      )) as Driver['run'],
+  }
+  const places = citusPlaces({ coordinator, shards: SHARDS, elapsedMs: () => 0 })
+  const { part } = await places.of(shard)
+  assert.ok(part, 'every node knows where shards are')
+  const texts: { name: string; text: string }[] = []
+  const noted: Driver['run'] = ({ name, text }) => {
+    texts.push({ name, text })
+    return Promise.resolve([])
+  }
+  const tx = { run: noted, write: (...one: Parameters<typeof noted>) => void noted(...one) }
+  const driver = shardByShard({ run: noted, transaction: (work) => work(tx) }, { run: noted })
+  const all = (await statements()).filter(({ sharded }) => sharded)
+  await driver.in(part).transaction(async (held) => {
+    for (const { name, text, clock } of all) {
+      await held.run({ name, text, ...(clock ? { clock } : {}) }, [])
+    }
+  })
+  // The lock and the look are there before, with the number of the part instead of that of a shard.
+  return texts.slice(2)
+}
+
 /** The texts as the driver sends them, and whether it asks the coordinator for them. */
 async function sent(): Promise<{ name: string; text: string; atHome: boolean }[]> {
   const texts: { name: string; text: string; atHome: boolean }[] = []
@@ -117,7 +148,7 @@ async function sent(): Promise<{ name: string; text: string; atHome: boolean }[]
     }
   }
   const node = { run: noted(false), transaction: () => Promise.reject(new Error('none')) }
-  const driver = shardByShard(node, { run: noted(true) })
+  const driver = shardByShard(node, { run: noted(true) }).anywhere
   for (const { name, text, sharded, clock } of await statements()) {
     const more = { ...(sharded ? {} : { sharded }), ...(clock ? { clock } : {}) } as const
     await driver.run({ name, text, ...more } as Statement<unknown>, [])
@@ -131,11 +162,13 @@ test(
   async (t) => {
     const failed: string[] = []
     const texts = await sent()
-    for (const { url: at, shard } of await nodes()) {
+    for (const node of await nodes()) {
+      const { url: at, shard } = node
+      const inPart = (await saidInPart(node)).map((said) => ({ ...said, atHome: false }))
       const client = new pg.Client({ connectionString: at })
       await client.connect()
       t.after(() => client.end())
-      for (const { name, text, atHome } of texts) {
+      for (const { name, text, atHome } of [...texts, ...inPart]) {
         if (atHome && at !== url) continue
         try {
           const values = await valuesOf(client, text, shard ?? 0)

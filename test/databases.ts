@@ -79,7 +79,7 @@ export function query<Row extends object>(url: string, text: string): Promise<Ro
   return connected(url, async (client) => (await client.query<Row>(text)).rows)
 }
 
-async function connected<Value>(
+export async function connected<Value>(
   url: string,
   work: (client: pg.Client) => Promise<Value>,
 ): Promise<Value> {

@@ -1,5 +1,5 @@
 import { serverUrls } from '../domain/server-urls.ts'
-import { shardByShard } from './citus-driver.ts'
+import { shardByShard, type CitusDrivers } from './citus-driver.ts'
 import { citusPlaces, type CitusPlace } from './citus-places.ts'
 import { idBlocks } from './id-blocks.ts'
 import {
@@ -12,21 +12,30 @@ import { paced } from './server-pace.ts'
 import { closeAll, plus, probeAll } from './servers.ts'
 import { placed, type Driver, type SessionOptions } from './shard-session.ts'
 
+/** Each part has plans of its own, so a connection has many, and making them anew costs more. */
+const PLANS_MS_MAX = 60_000
+
 interface CitusOptions extends SessionOptions, ServerOptions {
   readonly elapsedMs: () => number
 }
 
-/** A node that is asked itself. */
+/**
+ * Connections of a pool. A node has as many pools as that gives: each is asked for some of its
+ * parts, so a connection has plans for few of them.
+ */
+const POOL_MAX = 5
+
+/** Some connections to a node that is asked itself. */
 interface Node {
   readonly server: PostgresServer
-  readonly driver: Driver
+  readonly drivers: CitusDrivers
 }
 
 /**
  * The database on the nodes of Citus. `url` leads to the coordinator, which has what belongs to no
  * shard and gives the numbers of ids. What is about a shard goes straight to the node that holds
  * it, by the same URL with that node's host and port: the coordinator has no part in it. Each node
- * has a pool and a pace of its own.
+ * has pools of its own, and each of them a pace.
  */
 export function citusNodes(options: CitusOptions): PostgresDb {
   const { url, shards, elapsedMs } = options
@@ -34,13 +43,17 @@ export function citusNodes(options: CitusOptions): PostgresDb {
   const places = citusPlaces({ coordinator: home, shards, elapsedMs })
   const numbers = idBlocks({ home, elapsedMs })
   const opened = new Map<string, Node>()
+  const pools = Math.max(1, Math.floor(options.poolMax / POOL_MAX))
+  const poolMax = Math.floor(options.poolMax / pools)
   const nodeAt = (place: CitusPlace): Node => {
     const at = nodeUrl(url, place)
-    const known = opened.get(at)
+    const key = `${Number(place.part?.bucket ?? 0) % pools} ${at}`
+    const known = opened.get(key)
     if (known !== undefined) return known
-    const server = paced(postgresServer({ ...options, url: at }), elapsedMs)
-    const node = { server, driver: shardByShard(server, home) }
-    opened.set(at, node)
+    const limits = { plansMsMax: PLANS_MS_MAX, ...options, url: at, poolMax }
+    const server = paced(postgresServer(limits), elapsedMs)
+    const node = { server, drivers: shardByShard(server, home, places.doubt) }
+    opened.set(key, node)
     return node
   }
   /** Nodes with shards; those that have none any more are kept, as they may get some again. */
@@ -48,7 +61,9 @@ export function citusNodes(options: CitusOptions): PostgresDb {
   const all = () => [home, ...[...opened.values()].map(({ server }) => server)]
   const driverOf = (number: number): Driver => {
     const ask = async <Value>(work: (driver: Driver) => Promise<Value>): Promise<Value> => {
-      const { driver } = nodeAt(await places.of(number))
+      const place = await places.of(number)
+      const { anywhere, in: inPart } = nodeAt(place).drivers
+      const driver = place.part === null ? anywhere : inPart(place.part)
       try {
         return await work(driver)
       } catch (error) {
@@ -89,9 +104,9 @@ export function citusNodes(options: CitusOptions): PostgresDb {
 }
 
 /** The URL of a node: that of the coordinator, or the same with another host and port. */
-function nodeUrl(url: string, place: CitusPlace): string {
-  if (place === null) return url
-  const { host, port } = place
+function nodeUrl(url: string, { node }: CitusPlace): string {
+  if (node === null) return url
+  const { host, port } = node
   const [first = url] = serverUrls(url) ?? []
   const name = host.includes(':') ? `[${host}]` : host
   // `URL` changes no host of a scheme that it does not know, where there is none yet.

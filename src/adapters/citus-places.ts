@@ -1,27 +1,54 @@
-import { Unavailable, type Unsharded } from '../ports.ts'
+import { Unavailable } from '../ports.ts'
+import { citusStatement, type HeldPart } from './citus-tables.ts'
 import type { Driver } from './shard-session.ts'
 
-/** Where a shard is; null: on the coordinator, or where only that can ask. */
-export type CitusPlace = { readonly host: string; readonly port: number } | null
+/** Where a shard is. */
+export interface CitusPlace {
+  /** Null: on the coordinator, or where only that can ask. */
+  readonly node: { readonly host: string; readonly port: number } | null
+  /** The part of Citus that it is in, as its node calls it; null: that cannot be asked itself. */
+  readonly part: HeldPart | null
+}
 
 interface PlaceRow {
   readonly number: number
   readonly host: string
   readonly port: number
+  readonly group: number
   readonly direct: boolean
+  readonly bucket: string
+  /** Pairs of a table and what it is called on the node. */
+  readonly tables: string
 }
+
+/** The group of the coordinator. */
+const HOME = 0
 
 /**
  * Where each of our shards is. A node is asked itself if it knows where everything is, as each does
- * since Citus 11.
+ * since Citus 11. Tables that are placed together have parts of the same bounds.
  */
 const PLACES = `
+  with asked as materialized (
+    select number, get_shard_id_for_distribution_column('users', number) as shardid
+    from generate_series(0, $1::int - 1) number
+  ), parts as materialized (
+    select
+      colocationid, shardminvalue,
+      string_agg(logicalrelid::regclass || '=' || shard_name(logicalrelid, shardid), ',') as tables
+    from pg_dist_shard
+    join pg_dist_partition using (logicalrelid)
+    group by colocationid, shardminvalue
+  )
   select
-    number, nodename as host, nodeport as port,
-    groupid <> 0 and hasmetadata and metadatasynced as direct
-  from generate_series(0, $1::int - 1) number
-  join pg_dist_placement on
-    shardid = get_shard_id_for_distribution_column('users', number)
+    number, nodename as host, nodeport as port, groupid as "group",
+    groupid = ${HOME} or (hasmetadata and metadatasynced) as direct,
+    shardid::text as bucket, tables
+  from asked
+  join pg_dist_shard using (shardid)
+  join pg_dist_partition using (logicalrelid)
+  join parts using (colocationid, shardminvalue)
+  join pg_dist_placement using (shardid)
   join pg_dist_node using (groupid)
   where noderole = 'primary'
   order by number`
@@ -57,6 +84,7 @@ interface CitusPlaces {
  */
 export function citusPlaces({ coordinator, shards, elapsedMs }: World): CitusPlaces {
   let known: readonly CitusPlace[] = []
+  const kept = new Map<string, CitusPlace>()
   let lookedMs = Number.NEGATIVE_INFINITY
   let dueMs = Number.NEGATIVE_INFINITY
   let looking: Promise<void> | null = null
@@ -64,11 +92,11 @@ export function citusPlaces({ coordinator, shards, elapsedMs }: World): CitusPla
   const look = async (): Promise<void> => {
     lookedMs = elapsedMs()
     dueMs = lookedMs + PLACES_MS
-    const rows = await coordinator.run(statementOf<PlaceRow>('citus_places', PLACES), [shards])
+    const rows = await coordinator.run(citusStatement<PlaceRow>('citus_places', PLACES), [shards])
     if (rows.length !== shards || rows.some(({ number }, index) => number !== index)) {
       throw new Unavailable('Citus does not tell of every shard where it is')
     }
-    known = rows.map(({ host, port, direct }) => (direct ? { host, port } : null))
+    known = placesOf(rows, kept)
   }
   const read = (): Promise<void> => {
     looking ??= look().finally(() => (looking = null))
@@ -81,13 +109,40 @@ export function citusPlaces({ coordinator, shards, elapsedMs }: World): CitusPla
       if (known.length === 0) await read()
       // Nobody waits for it, and what fails is tried again.
       else if (elapsedMs() >= dueMs) read().catch(() => undefined)
-      return known[number] ?? null
+      return known[number] ?? NOWHERE
     },
     doubt: () => void (dueMs = Math.min(dueMs, lookedMs + LOOK_MS)),
   }
 }
 
-/** Not among the statements of the service, each of which PostgreSQL can prepare without Citus. */
-function statementOf<Row>(name: string, text: string): Unsharded<Row> {
-  return { name, sharded: false, text }
+const NOWHERE: CitusPlace = { node: null, part: null }
+
+/**
+ * One object for each part, however many of our shards are in it, and the same one as before where
+ * nothing has changed: what is known of it is kept by it.
+ */
+function placesOf(rows: readonly PlaceRow[], before: Map<string, CitusPlace>): CitusPlace[] {
+  const now = new Map<string, CitusPlace>()
+  const places = rows.map((row) => {
+    const { host, port, group, direct, bucket, tables } = row
+    if (!direct) return NOWHERE
+    const key = [host, port, group, bucket, tables].join(' ')
+    const place = now.get(key) ?? before.get(key) ?? placeOf(row)
+    now.set(key, place)
+    return place
+  })
+  before.clear()
+  for (const [key, place] of now) before.set(key, place)
+  return places
+}
+
+function placeOf({ host, port, group, bucket, tables }: PlaceRow): CitusPlace {
+  const names = tables.split(',').map((pair): [string, string] => {
+    const [table = '', held = ''] = pair.split('=')
+    return [table, held]
+  })
+  return {
+    node: group === HOME ? null : { host, port },
+    part: { bucket, group, tables: new Map(names) },
+  }
 }

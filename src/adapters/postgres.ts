@@ -23,7 +23,10 @@ export interface ServerOptions extends Limits {
   readonly prepared?: boolean
   /** Shown in pg_stat_activity. */
   readonly name: string
-  /** How long a connection keeps its plans; 5 s by default. */
+  /**
+   * How long a connection keeps its plans; 5 s by default. Up to a longer time it doubles, each
+   * time that they are made anew.
+   */
   readonly plansMsMax?: number
   readonly onError?: (error: Error) => void
 }
@@ -186,14 +189,19 @@ export function postgresServer(options: ServerOptions): PostgresServer {
 
 /** Hand out connections whose plans are not older than they may be. */
 function withFreshPlans(connect: () => Promise<pg.PoolClient>, plansMsMax: number) {
-  const plannedMs = new WeakMap<pg.PoolClient, number>()
+  interface Plans {
+    readonly madeMs: number
+    readonly keptMs: number
+  }
+  const known = new WeakMap<pg.PoolClient, Plans>()
   return async (): Promise<pg.PoolClient> => {
     const client = await connect()
     const nowMs = performance.now()
-    const sinceMs = plannedMs.get(client)
-    if (sinceMs !== undefined && nowMs - sinceMs <= plansMsMax) return client
-    plannedMs.set(client, nowMs)
-    if (sinceMs !== undefined) forgetPlans(client)
+    const plans = known.get(client)
+    if (plans !== undefined && nowMs - plans.madeMs <= plans.keptMs) return client
+    const keptMs = plans === undefined ? PLANS_MS_MAX : plans.keptMs * 2
+    known.set(client, { madeMs: nowMs, keptMs: Math.min(plansMsMax, keptMs) })
+    if (plans !== undefined) forgetPlans(client)
     return client
   }
 }
