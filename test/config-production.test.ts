@@ -47,6 +47,22 @@ test('production lists every unsafe setting', () => {
   assert.deepEqual(names, ['DATABASE_URL', gateway, gateway, 'WEBHOOK_SECRETS_KEY', 'DEBUG'])
 })
 
+test('what contradicts each other anywhere does in production as well', () => {
+  const contradictions = [
+    { WORKER_PROCESSING_TIMEOUT_SECONDS: '4', GATEWAY_TIMEOUT_SECONDS: '1' },
+    { GATEWAY_BACKOFF_BASE_SECONDS: '40' },
+    { DATABASE_POOL: '4', ACCEPT_LANES: '4' },
+    { CITUS: 'true', SHARD_DATABASES: '0-0=postgresql://pay:pw@db:5432/one', SHARDS: '1' },
+    { TRANSACTION_FEE_MIN: '0.001', CURRENCY: 'USD' },
+  ]
+  for (const wrong of contradictions) {
+    const { DATABASE_URL } = PRODUCTION
+    const anywhere = problemsOf({ DATABASE_URL, ...wrong })
+    assert.equal(anywhere.length, 1, JSON.stringify(wrong))
+    assert.deepEqual(problemsOf({ ...PRODUCTION, ...wrong }), anywhere, JSON.stringify(wrong))
+  }
+})
+
 test('production accepts safe settings, and debugging is off unless somebody asked for it', () => {
   const config = loadConfig(PRODUCTION)
   assert.equal(config.production, true)
