@@ -175,6 +175,10 @@ test('a claim that was lost counts as a call, and a delivery that is repeated be
   world.clock.advance(300_000)
   assert.equal((await claimDue(own, 10, () => 0)).length, 1)
   assert.ok(!(await retryDelivery(world.db.of(delivery.eventId), which, 2n)))
+  const refusal = { code: 'not_deliverable' }
+  assert.deepEqual(await deliverAgain(world.db, which, BY), { kind: 'refused', refusal })
+  const kept = await world.sql<object>(`select id from endpoint_acts where act = 'retry'`)
+  assert.deepEqual(kept, [], 'nobody has sent again what was refused')
 })
 
 test('nothing is sent again to an endpoint that is disabled, removed or unknown, nor what it never got', async (t) => {
