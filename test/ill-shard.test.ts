@@ -274,6 +274,24 @@ test('one locked result of a shard takes no neighbour along, and makes nobody il
   assert.equal((await settle(left, true)).settlements.length, 1)
 })
 
+test('what is kept back by a lock on its user is left to be tried again', async (t) => {
+  const { world, ids, db } = await sharded(t, 'success')
+  const own = ids.find((id) => shardOf(id, SHARDS) === ILL) ?? 0n
+  const done = await world.claimAndCharge()
+  const user = done.find(({ claim }) => claim.payment.id === own)?.claim.payment.userId
+  const other = await somebodyElse(t, world)
+  await other.lock('users', user ?? 0n)
+  const settle = settleApart({ db, clock: world.clock }, () => undefined)
+  const { left, settlements } = await settle(done, true)
+  assert.deepEqual(
+    [left.map(({ claim }) => claim.payment.id), settlements.length],
+    [[own], SHARDS - 1],
+  )
+  await other.release()
+  assert.equal((await settle(left, true)).settlements.length, 1)
+  assert.equal((await world.view(own)).status, 'success')
+})
+
 for (const seen of [false, true]) {
   test(`a shard that is back, ${seen ? '' : 'not '}seen before, refuses nobody for what waited meanwhile`, async (t) => {
     await backAgain(t, seen)
