@@ -92,6 +92,9 @@ test('floors are read by currency, and one without a currency is of the default'
   assert.ok(mins, 'mins')
   const read = feeMinsIn(mins, 'EUR')
   assert.deepEqual(read && Object.fromEntries(read), { EUR: 30n, JPY: 40n, BHD: 125n })
+  for (const wrong of ['XYZ:1', 'JPY:0.5', 'USD:1,usd:2', 'USD', '1 2', 'USD:1,', 'BHD:0.0001']) {
+    assert.equal(parseFeeMins(wrong), undefined, wrong)
+  }
   assert.equal(feeMinsIn(mins, 'JPY'), null, 'two floors, and one with decimals that yen have not')
   assert.deepEqual(feeIn({ bps: 200, mins: read ?? new Map() }, 'JPY'), { bps: 200, min: 40n })
   assert.deepEqual(feeIn({ bps: 200, mins: read ?? new Map() }, 'USD'), { bps: 200, min: 0n })
