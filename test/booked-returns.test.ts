@@ -99,6 +99,18 @@ for (const [name, first, amount, loss] of [
   })
 }
 
+test('what a gateway itself says came back is booked, also under the name of what was paid', async (t) => {
+  const world = await testWorld(t)
+  const { id } = await done(world)
+  const { gatewayRef } = (await world.view(id)).payment
+  assert(gatewayRef !== null)
+  const draft = came(id, 'charged_back', 3_000n, gatewayRef)
+  const typed = await back(world, { ...draft, typed: true })
+  assert(typed.kind === 'refused' && typed.refusal.code === 'gateway_ref_taken')
+  assert.equal((await back(world, draft)).kind, 'booked')
+  await balanced(world)
+})
+
 test('a charge-back takes from the user what is there, and the rest is a loss; a dispute won pays it back', async (t) => {
   const world = await testWorld(t)
   const deposit = await done(world, 'deposit', 0n)
