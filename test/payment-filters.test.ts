@@ -39,6 +39,31 @@ test('what finds one payment is not asked for beside the payment that others are
   }
 })
 
+test('what is new, in hand and pending is stored alike, and listed apart', async (t) => {
+  const world = await testWorld(t)
+  const userId = Number(await world.user(0n))
+  const roles = { api: true, worker: false, mockGateway: false }
+  const { call } = await serve(t, {}, { database: world.url, roles })
+  const made: unknown[] = []
+  for (let count = 1; count <= 3; count += 1) {
+    const { body } = await call('POST', '/payments/deposit', { user_id: userId, deposit: 10 })
+    made.push(body['payment_id'])
+  }
+  const [, inHand, waiting] = made
+  await world.sql(`update payment_tasks
+    set leased = payment_id = ${String(inHand)}, run_at = now() + interval '1 hour',
+      pendings = (payment_id = ${String(waiting)})::int
+    where payment_id in (${String(inHand)}, ${String(waiting)})`)
+  for (const [at, status] of ['new', 'processing', 'pending'].entries()) {
+    const { body } = await call('GET', `/payments?status=${status}`)
+    const listed = body['data'] as { payment_id: number; status: string }[]
+    assert.deepEqual(
+      listed.map((one) => [one.payment_id, one.status]),
+      [[made[at], status]],
+    )
+  }
+})
+
 test('a list is filtered by reference, key, gateway reference and all of them together', async (t) => {
   const world = await testWorld(t)
   const userId = Number(await world.user(100_000n))
