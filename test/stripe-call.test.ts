@@ -56,6 +56,7 @@ test('every amount that Stripe takes comes back from it as the same amount', () 
   const usd = { currency: 'USD', exponent: 2 } as const
   for (const wrong of ['1', 1.5, Number.NaN, 2 ** 60, null])
     assert.equal(fromStripe(wrong, usd), null)
+  assert.equal(fromStripe(100, { currency: 'IQD', exponent: 3 }), null, 'none that Stripe takes')
 })
 
 test('a payer who is not there is charged off session, and no page can be asked for', () => {
