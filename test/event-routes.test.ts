@@ -154,3 +154,49 @@ test('docs/events.md lists every type of event as the catalogue has it', () => {
 })
 
 const NO_FAULTS = { timeout_before: 0, timeout_after: 0, error_before: 0, error_after: 0 }
+
+test('the events of a payment are read page by page, each once and in order', async (t) => {
+  const served = await serve(t)
+  const { call } = served
+  await call('POST', '/webhook-endpoints', { types: ['payment.*'] })
+  const id = await paid(served)
+  const other = await paid(served)
+  await nextEvents(served, 'payment.*')
+  await query(
+    served.database,
+    `insert into events (shard, id, payment_id, type, sequence, body, created_at, position)
+     select shard, id + 1000000 + n, payment_id, type, sequence + n, body, created_at, 1000 + n
+     from events, generate_series(1, 4) n
+     where payment_id = ${id}`,
+  )
+  const whole = await call('GET', `/payments/${id}/events`)
+  const all = (whole.body['data'] as Shown[]).map((event) => event.id)
+  assert.equal(whole.body['next_cursor'], null)
+  assert.ok(all.length >= 5)
+  const read: string[] = []
+  for (let cursor: unknown = ''; cursor !== null;) {
+    const behind = cursor === '' ? '' : `&cursor=${String(cursor)}`
+    const { status, body } = await call('GET', `/payments/${id}/events?limit=2${behind}`)
+    assert.equal(status, 200)
+    read.push(...(body['data'] as Shown[]).map((event) => event.id))
+    cursor = body['next_cursor']
+    if (cursor === null) continue
+    const wrong = await call('GET', `/payments/${other}/events?cursor=${String(cursor)}`)
+    assert.deepEqual([wrong.status, wrong.body['code']], [400, 'cursor_invalid'])
+  }
+  assert.deepEqual(read, all)
+})
+
+test('what a list does not know is refused, whether it has filters or none', async (t) => {
+  const { call } = await serve(t)
+  const { paths } = JSON.parse(readFileSync(join(ROOT, 'docs/openapi.json'), 'utf8')) as {
+    readonly paths: Readonly<Record<string, { readonly get?: { readonly operationId: string } }>>
+  }
+  const lists = Object.entries(paths).filter(([, { get }]) => get?.operationId.startsWith('list'))
+  assert.ok(lists.length >= 18)
+  for (const [path] of lists) {
+    const one = path.replace(/^\/api\/v1/, '').replaceAll(/\{\w+\}/g, '1')
+    const { status, body } = await call('GET', `${one}?nonsense=1`)
+    assert.deepEqual([status, body['code']], [400, 'query_invalid'], path)
+  }
+})

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { OPERATIONS } from '../domain/payment.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { missingBody, MissingShards, nullable, oneOf } from '../http/schemas.ts'
+import { NO_QUERY } from '../http/page.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
 import { askGateway, lookAtGateways, WAITING_MAX, type KnownGateway } from './gateway-look.ts'
 import { askedBody, gatewayBody } from './gateway-shown.ts'
@@ -76,12 +77,13 @@ const LIST = {
   tags,
   operationId: 'listGateways',
   summary: 'The gateways: what they can do, where payments go, how they are',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object(
       { data: Type.Array(GatewayBody), missing_shards: MissingShards },
       { title: 'Gateways' },
     ),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 

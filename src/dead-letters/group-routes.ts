@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
 import { toWire } from '../domain/money.ts'
 import { refusals } from '../http/problem.ts'
+import { NO_QUERY } from '../http/page.ts'
 import {
   CarriedTypes,
   missingBody,
@@ -36,12 +37,13 @@ const GROUPS = {
   description:
     'How many there are of each class, error, type of payment and currency, and what they come ' +
     'to; the largest groups first. `POST /dlq/redrive` takes class, error and type as a filter.',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object(
       { data: Type.Array(GroupBody), missing_shards: MissingShards },
       { title: 'DeadLetterGroups' },
     ),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 

@@ -4,6 +4,7 @@ import { WANTABLE, wantedTypes } from '../domain/event.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { readCursor, writeCursor } from '../http/cursor.ts'
 import { IdParams, IntegerText, parseId, parseInteger } from '../http/schemas.ts'
+import { Cursor, pageOf } from '../http/page.ts'
 import type { Db } from '../ports.ts'
 import { EventBody, eventBody } from './bodies.ts'
 import { pageOfEvents } from './read.ts'
@@ -55,13 +56,20 @@ const LIST = {
   },
 }
 
+/** Before there were pages, so many were shown. */
+const OF_PAYMENT_PAGE = { min: 1, max: 1_000, fallback: 1_000 }
+
 const OF_PAYMENT = {
   tags: ['Events'],
   operationId: 'listPaymentEvents',
   summary: 'List the events of a payment, oldest first',
   params: IdParams('The payment.'),
+  querystring: Type.Object(
+    { cursor: Cursor, limit: IntegerText('Events per page.', OF_PAYMENT_PAGE) },
+    { additionalProperties: false },
+  ),
   response: {
-    200: Type.Object({ data: Type.Array(EventBody) }, { title: 'PaymentEvents' }),
+    200: pageOf('PaymentEvents', EventBody),
     ...refusals(400, 404, 503),
   },
 }
@@ -97,12 +105,28 @@ export function eventRoutes({ db, exists }: EventRoutes): FastifyPluginAsyncType
       })
     })
     app.get('/payments/:id/events', { schema: OF_PAYMENT }, async (request, reply) => {
+      const limit = parseInteger('limit', request.query.limit, OF_PAYMENT_PAGE)
+      if (!limit.ok) return refuse(reply, limit.refusal)
       const id = parseId(request.params.id)
       if (id === null || !(await exists(id))) return refuse(reply, { code: 'payment_not_found' })
-      const events = await eventsOfPayment((await db.find('payment', [id])).of(id), id)
-      return reply.send({ data: events.map(eventBody) })
+      const list = `events of ${id}`
+      const after = positionIn(list, request.query.cursor)
+      if (after === null) return refuse(reply, { code: 'cursor_invalid' })
+      const shard = (await db.find('payment', [id])).of(id)
+      const found = await eventsOfPayment(shard, id, after, limit.value + 1)
+      const events = found.slice(0, limit.value)
+      const last = found.length > events.length ? events.at(-1) : undefined
+      return reply.send({
+        data: events.map(eventBody),
+        next_cursor: last === undefined ? null : writeCursor(list, [String(last.position)]),
+      })
     })
   }
+}
+
+/** The position that a page of one payment lies behind; null: by a cursor of another list. */
+function positionIn(list: string, cursor: string | undefined): bigint | null {
+  return cursor === undefined ? 0n : parseId(readCursor(list, cursor, 1)?.[0] ?? '')
 }
 
 /**

@@ -239,15 +239,15 @@ const PAGE: Statement<StoredEvent> = {
   limit $5`,
 }
 
-/** The events of one payment that have positions, oldest first. */
+/** The events of one payment with positions above `$3`, oldest first. */
 const OF_PAYMENT: Statement<StoredEvent> = {
   name: 'events_of_payment',
   text: `
   select ${COLUMNS}
   from events
-  where shard = $1 and payment_id = $2 and position is not null
+  where shard = $1 and payment_id = $2 and position > $3
   order by position
-  limit $3`,
+  limit $4`,
 }
 
 /** Say which types are wanted from now on. `locked` has been awaited in the same transaction. */
@@ -361,12 +361,14 @@ export function dropEvents(tx: Tx, ids: readonly bigint[]): void {
   tx.write(DROP, [numbers(ids)])
 }
 
-/** Events of one payment that are shown. */
-const OF_PAYMENT_MAX = 1_000
-
-/** The events of a payment, oldest first. */
-export function eventsOfPayment(shard: Runner, paymentId: bigint): Promise<StoredEvent[]> {
-  return shard.run(OF_PAYMENT, [paymentId, OF_PAYMENT_MAX])
+/** Up to `limit` events of a payment behind a position of its shard, oldest first. */
+export function eventsOfPayment(
+  shard: Runner,
+  paymentId: bigint,
+  after: bigint,
+  limit: number,
+): Promise<StoredEvent[]> {
+  return shard.run(OF_PAYMENT, [paymentId, after, limit])
 }
 
 /**

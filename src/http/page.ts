@@ -4,6 +4,9 @@ import { nullable } from './schemas.ts'
 /** How many items a page of a list has at most, and how many where the caller does not say. */
 export const PAGE_SIZE = { min: 1, max: 500, fallback: 50 } as const
 
+/** What a list without pages and filters takes: what it does not know is refused there too. */
+export const NO_QUERY = Type.Object({}, { additionalProperties: false })
+
 /** Where a page continues. */
 export const Cursor = Type.Optional(
   Type.String({ maxLength: 500, description: 'The `next_cursor` of the page before.' }),

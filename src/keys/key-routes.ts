@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Global } from '../ports.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { NO_QUERY } from '../http/page.ts'
 import { KeyBody, keyBody, shortId, ShortId } from './bodies.ts'
 import { listKeys, revokeKey } from './store.ts'
 
@@ -10,9 +11,10 @@ const LIST = {
   operationId: 'listKeys',
   summary: 'List API keys, newest first',
   description: 'Never their secrets. Keys are made with `payments keys create`, and nowhere else.',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(KeyBody) }, { title: 'ApiKeys' }),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 

@@ -5,6 +5,7 @@ import { SCOPES } from '../domain/api-key.ts'
 import { identifyBy, refuseStranger, type Guards } from '../http/auth.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { cookieOf, noCookies } from '../http/session-cookie.ts'
+import { NO_QUERY } from '../http/page.ts'
 import type { Global } from '../ports.ts'
 import {
   SessionBody,
@@ -64,9 +65,10 @@ const LIST = {
   tags,
   operationId: 'listSessions',
   summary: 'List who is signed in, newest first',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(SessionBody) }, { title: 'Sessions' }),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 

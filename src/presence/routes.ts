@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { refusals } from '../http/problem.ts'
 import { nullable, Time } from '../http/schemas.ts'
+import { NO_QUERY } from '../http/page.ts'
 import type { Global } from '../ports.ts'
 import { listProcesses } from './store.ts'
 
@@ -26,9 +27,10 @@ const LIST = {
   description:
     'Each says every ten seconds that it lives, and leaves the list when it ends. One that was ' +
     'killed stays for a day. A mock gateway by itself has no database and is not listed.',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(ProcessBody) }, { title: 'Processes' }),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 
@@ -52,9 +54,10 @@ const CONFIGURATION = {
   summary: 'The settings that this process goes by',
   description:
     'Secrets are not shown. Settings of gateways with a name of their own are not among them.',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(SettingBody) }, { title: 'Configuration' }),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 

@@ -5,6 +5,7 @@ import { API } from '../http/paths.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
+import { NO_QUERY } from '../http/page.ts'
 import type { Db } from '../ports.ts'
 import { ReplayFilterBody, replayPlanBody, ReplayPlanBody } from '../webhooks/replay-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
@@ -71,9 +72,10 @@ const LIST = {
   summary: 'List the replays of an endpoint, newest first',
   description: 'The newest 100 that were started, also of an endpoint that was removed.',
   params: IdParams('The endpoint.'),
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(ReplayBody) }, { title: 'WebhookReplays' }),
-    ...refusals(404, 503),
+    ...refusals(400, 404, 503),
   },
 }
 

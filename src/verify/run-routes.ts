@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { ActorHeaders, actorOf } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
+import { NO_QUERY } from '../http/page.ts'
 import {
   Id,
   IdParams,
@@ -92,9 +93,10 @@ const LIST = {
   description:
     'Those that were started here, and the newest of what workers check by themselves. What ' +
     '`payments verify` found is printed there and kept nowhere.',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(Summary) }, { title: 'Verifications' }),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 

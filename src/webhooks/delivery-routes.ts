@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { ActHeaders, readActing } from '../http/actor.ts'
 import { refusals, refuse } from '../http/problem.ts'
-import { PAGE_SIZE } from '../http/page.ts'
+import { NO_QUERY, PAGE_SIZE } from '../http/page.ts'
 import { IdParams, IntegerText, oneOf, parseId, parseInteger } from '../http/schemas.ts'
 import { REPLAYED_HEADER } from '../http/schemas.ts'
 import type { Db } from '../ports.ts'
@@ -49,9 +49,10 @@ const OF_PAYMENT = {
     'Of its newest 200 events, to each endpoint. There are none where no endpoint with a URL ' +
     'wanted them. Needs a key with the scope `operate`.',
   params: IdParams('The payment.'),
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(PaymentDeliveryBody) }, { title: 'PaymentDeliveries' }),
-    ...refusals(404, 503),
+    ...refusals(400, 404, 503),
   },
 }
 
@@ -65,9 +66,10 @@ const ATTEMPTS = {
   operationId: 'listWebhookAttempts',
   summary: 'List the calls of a delivery, newest first',
   params: OneDelivery,
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(AttemptBody) }, { title: 'WebhookAttempts' }),
-    ...refusals(404, 503),
+    ...refusals(400, 404, 503),
   },
 }
 

@@ -6,6 +6,7 @@ import { ActHeaders, ActorHeaders, actorOf, readActing } from '../http/actor.ts'
 import { API } from '../http/paths.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
+import { NO_QUERY } from '../http/page.ts'
 import type { Db } from '../ports.ts'
 import { actsOfEndpoint } from './acts-store.ts'
 import {
@@ -58,9 +59,10 @@ const LIST = {
   tags,
   operationId: 'listWebhookEndpoints',
   summary: 'List endpoints',
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(EndpointBody) }, { title: 'WebhookEndpoints' }),
-    ...refusals(503),
+    ...refusals(400, 503),
   },
 }
 
@@ -126,9 +128,10 @@ const RECORD = {
   summary: 'List what was done to an endpoint, newest first',
   description: 'The newest 100, also of an endpoint that was removed.',
   params,
+  querystring: NO_QUERY,
   response: {
     200: Type.Object({ data: Type.Array(EndpointActBody) }, { title: 'WebhookEndpointActs' }),
-    ...refusals(404, 503),
+    ...refusals(400, 404, 503),
   },
 }
 
