@@ -30,6 +30,8 @@ test('where shards are even already nothing is moved, and a node of no use gets 
   assert.deepEqual(spread(['a', 'b'], even), [])
   assert.deepEqual(spread(['a'], [bucket('0', 'a', 3)]), [])
   assert.deepEqual(spread<string>([], []), [])
+  const empty = [bucket('0', 'a', 5), bucket('1', 'a', 0), bucket('2', 'a', 0)]
+  assert.deepEqual(spread(['a', 'b'], empty), [], 'nor is one moved that has none')
 })
 
 test('any number of shards in any buckets end within the largest bucket of each other', () => {

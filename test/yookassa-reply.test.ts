@@ -147,6 +147,9 @@ test('what names nobody, has no status or two meanings is no word', () => {
   ]
   for (const [body, shape] of texts) assert.equal(read(body).shape, shape, JSON.stringify(body))
   assert.equal(read({ type: 'processing', retry_after: 1_800 }).waitMs, 1_800)
+  for (const wait of ['1e999', '"1800"', 'null']) {
+    assert.equal(read(`{"type":"processing","retry_after":${wait}}`).waitMs, null, wait)
+  }
 })
 
 test('the payer is sent to a page only where it is encrypted and hands on no credentials', () => {
