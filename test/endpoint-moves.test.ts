@@ -56,6 +56,18 @@ test('what failed is settled though nobody can say whether its endpoint has move
   assert.deepEqual(await states(world), [{ state: 'pending', attempts: 1 }])
 })
 
+test('what an endpoint says of itself waits until it is known whether that has moved', async (t) => {
+  const { world, claimAndSend, own, endpoint } = await delivering(t)
+  await endpoint((await receiver(t, status(500), status(503))).url)
+  await succeed(world, 2)
+  const made = await claimAndSend()
+  assert.equal(made.length, 2)
+  const global = { run: () => Promise.reject(new Unavailable('away')) }
+  const away = { ...own, db: { ...own.db, global } }
+  await assert.rejects(settleDelivered(away, made), Unavailable)
+  assert.deepEqual(await settleDelivered(own, made), [])
+})
+
 test('an endpoint that was shown to who repeats a request is not taken back by the request that failed', async (t) => {
   const world = await testWorld(t)
   const draft = {

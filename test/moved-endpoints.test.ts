@@ -36,6 +36,20 @@ for (const [says, answer] of [
   })
 }
 
+test('what an old URL says is nothing of the new one where it took others at the same time', async (t) => {
+  const { world, own, claimAndSend, endpoint } = await delivering(t)
+  const before = await receiver(t, status(200), status(410))
+  const { id } = await endpoint(before.url)
+  await succeed(world, 2)
+  const called = await claimAndSend()
+  assert.equal(before.received.length, 2)
+  await editEndpoint(world.db, id, { url: 'http://127.0.0.1:9/' }, BY)
+  await settleDelivered(own, called)
+  assert.equal((await readEndpoint(world.db.global, id))?.state, 'enabled')
+  const left = (await states(world)).map(({ state }) => state)
+  assert.deepEqual(left.toSorted(), ['delivered', 'pending'])
+})
+
 test('what is left of deliveries to an endpoint that moved is what was handed in', async (t) => {
   const { world, own, claimAndSend, endpoint } = await delivering(t)
   const before = await receiver(t, BUSY)
