@@ -280,6 +280,17 @@ test('every amount of every currency survives the way out and back in, and is wr
   )
 })
 
+test('an amount of an answer with more decimals than its currency has is none', () => {
+  for (const [wire, exponent] of [
+    ['0.001', 2],
+    [1.5, 0],
+    ['-7.0001', 3],
+  ] as const) {
+    assert.equal(fromWire(wire, exponent), null, String(wire))
+  }
+  assert.equal(fromWire('-7.500', 1), -75n, 'zeros at the end are none')
+})
+
 test('an amount is exact in a currency that has its decimals, and refused in one that has not', () => {
   const scales = fc.integer({ min: 0, max: 6 })
   const zeros = fc.integer({ min: 0, max: 5 })
