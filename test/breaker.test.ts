@@ -272,6 +272,8 @@ test('a wrong credential opens it at once', () => {
     const open = seen(seen(CLOSED, [ended(true)]), [misconfigured(reason, 1n)])
     assert.equal(open.state, 'open')
     assert.deepEqual(open.why, { cause: 'misconfigured', reason })
+    const asked: CallEnded = { ...misconfigured(reason, 1n), call: 'lookup' }
+    assert.equal(seen(seen(CLOSED, [ended(true)]), [asked]).state, 'closed', 'of a charge')
   }
 })
 
