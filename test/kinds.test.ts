@@ -215,3 +215,22 @@ for (const [name, [kind, cases]] of Object.entries(READ)) {
     }
   })
 }
+
+test('each shard from 0 on is in one range of one database, in whatever order they are given', () => {
+  const at = (name: string) => `postgresql://pay:pw@${name}:5432/payments`
+  const { read } = kinds.shardMap()
+  const range = (first: number, last: number, name: string) => ({ first, last, url: at(name) })
+  const two = [range(0, 3, 'a'), range(4, 4, 'b')]
+  assert.deepEqual(read(`4=${at('b')},0-3=${at('a')}`), two)
+  for (const wrong of [
+    `1-3=${at('a')}`,
+    `0-3=${at('a')},5=${at('b')}`,
+    `0-3=${at('a')},3-4=${at('b')}`,
+    `3-0=${at('a')}`,
+    `0-3=${at('a')},4=${at('a')}`,
+    '0-3=mysql://a/b',
+    '0-3',
+  ]) {
+    assert.equal(read(wrong), undefined, wrong)
+  }
+})
