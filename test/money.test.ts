@@ -288,7 +288,7 @@ test('an amount of an answer with more decimals than its currency has is none', 
   ] as const) {
     assert.equal(fromWire(wire, exponent), null, String(wire))
   }
-  assert.equal(fromWire('-7.500', 1), -75n, 'zeros at the end are none')
+  assert.equal(fromWire('-7.500', 2), -750n, 'zeros at the end are none')
 })
 
 test('an amount is exact in a currency that has its decimals, and refused in one that has not', () => {
