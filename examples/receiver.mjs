@@ -4,8 +4,13 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { createServer } from 'node:http'
 
-const [port, secret = ''] = process.argv.slice(2)
+const [port = '', secret = ''] = process.argv.slice(2)
 const key = Buffer.from(secret.replace('whsec_', ''), 'base64')
+// Under an empty key anybody could sign.
+if (!/^\d{1,5}$/.test(port) || !secret.startsWith('whsec_') || key.length < 24) {
+  console.error('Usage: node examples/receiver.mjs <port> <whsec_…>')
+  process.exit(2)
+}
 const TOLERANCE_SECONDS = 300
 
 /** Whether a message is genuine: signed with our secret, and not one of long ago sent again. */

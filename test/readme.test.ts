@@ -11,6 +11,7 @@ import { powerCut } from './programs.ts'
 import { fencesOf, README, sameAsShown, stepsOf, type Step } from './readme.ts'
 import { ROOT } from './sources.ts'
 
+const KEY = 'YSBzZWNyZXQgZm9yIGRldmVsb3BtZW50'
 const missing = ['bash', 'git', 'curl'].filter((tool) => spawnSync(tool, ['--version']).error)
 const noShell = missing.length > 0 && `there is no ${missing.join(' and no ')} here`
 
@@ -49,6 +50,16 @@ test('commands that the README only offers are those that there are', () => {
   const names = offered.flatMap(({ text }) => [...text.matchAll(/npm (?:run )?([a-z:]+)/g)])
   assert.ok(names.length >= 6, String(names.length))
   for (const [, name = ''] of names) assert.ok(name in scripts, name)
+})
+
+test('the receiver of the README does not start without a secret, under which anybody could sign', () => {
+  const receiver = join(ROOT, 'examples', 'receiver.mjs')
+  for (const given of [[], ['3000'], ['3000', ''], ['3000', 'whsec_'], ['hook', `whsec_${KEY}`]]) {
+    const options = { encoding: 'utf8', timeout: 10_000 } as const
+    const { status, stderr } = spawnSync(process.execPath, [receiver, ...given], options)
+    assert.equal(status, 2, given.join(' '))
+    assert.match(stderr, /^Usage: node examples\/receiver\.mjs <port> <whsec_…>/)
+  }
 })
 
 /** The checkout as it is, uncommitted changes included, as a repository to be cloned. */

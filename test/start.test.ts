@@ -190,7 +190,7 @@ const STARTS = {
     assert.equal(second.code, 1)
     assert.match(
       second.stderr,
-      /^The mock gateway of DATA_DIR \S+ belongs to process \d+, which runs: set PAYMENT_GATEWAY_URL/,
+      /^Process \d+ already runs on DATA_DIR \S+ and has its mock gateway: stop it, or set another/,
     )
 
     // The remedy: both charge through one gateway, whose journal knows everything.

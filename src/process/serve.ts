@@ -201,8 +201,9 @@ function opensMock(config: Config, dataDir: string): boolean {
   if (holder === null) return true
   if (config.gatewayUrl === null) {
     throw new Error(
-      `The mock gateway of DATA_DIR ${dataDir} belongs to process ${holder}, which runs: set ` +
-        `PAYMENT_GATEWAY_URL to that process (http://…${MOCK_GATEWAY}), or another DATA_DIR.`,
+      `Process ${holder} already runs on DATA_DIR ${dataDir} and has its mock gateway: stop it, or ` +
+        'set another DATA_DIR. To run beside it, set PAYMENT_GATEWAY_URL to its ' +
+        `http://…${MOCK_GATEWAY} and PORT to a free port.`,
     )
   }
   say(`Using the mock gateway of process ${holder} at ${config.gatewayUrl}`)
@@ -222,7 +223,7 @@ function greet(
   const guarded = config.production || !isLoopback(config.host)
   const authorization = guarded ? " -H 'Authorization: Bearer pay_…'" : ''
   const keys = guarded
-    ? '  API keys are asked for. Make one: payments keys create --name first\n\n'
+    ? '  API keys are asked for. Make one: node dist/main.js keys create --name first\n\n'
     : ''
   const headers = `${authorization} -H 'Content-Type: application/json'`
   const create = `curl -X POST ${url}${API}/users/${headers} -d '{"balance": 1000}'`
