@@ -1,3 +1,5 @@
+// The texts come first: the bundle is compressed better that way.
+import { language, words } from './words/words.ts'
 import { effect } from '@preact/signals'
 import { render } from 'preact'
 import { inDoubt, reachable, signedOut } from './app/api.ts'
@@ -20,7 +22,6 @@ import { UserScreen } from './screens/user.tsx'
 import { Users } from './screens/users.tsx'
 import { EndpointScreen } from './screens/webhooks/endpoint.tsx'
 import { Webhooks } from './screens/webhooks/webhooks.tsx'
-import { language, words } from './words/words.ts'
 
 function Console() {
   document.documentElement.lang = language.value

@@ -164,7 +164,8 @@ test(
     const hooks = await receiver(t, status(204))
     await service.call('PUT', '/mock-gateway/faults', { ...CALM })
     const types = ['payment.succeeded']
-    await service.call('POST', '/webhook-endpoints', { url: hooks.url, types })
+    const hook = { url: hooks.url, types }
+    const { body: endpoint } = await service.call('POST', '/webhook-endpoints', hook)
     const { body: user } = await service.call('POST', '/users', { balance: 100 })
     const draft = { user_id: user['id'], deposit: 20 }
     const { body: made } = await service.call('POST', '/payments/deposit', draft)
@@ -181,9 +182,12 @@ test(
     await dialog.getByText(`payment.succeeded goes to ${hooks.url} at once`).waitFor()
     await dialog.getByText('the receiver gets it twice').waitFor()
     assert.equal(hooks.received.length, 1, 'nothing is sent before that is meant')
+    await dialog.getByLabel('Reason').fill('it was lost there')
     await dialog.getByRole('button', { name: 'Send again' }).click()
     await until('it has come again', () => Promise.resolve(hooks.received.length === 2))
     assert.equal(hooks.received[0]?.id, hooks.received[1]?.id)
+    const acts = await service.call('GET', `/webhook-endpoints/${String(endpoint['id'])}/acts`)
+    assert.match(acts.text, /"reason":"it was lost there"/)
     assert.deepEqual(await complaints(), [])
   },
 )

@@ -154,3 +154,20 @@ test(
     assert.deepEqual(await complaints(), [])
   },
 )
+
+test(
+  'a run that is not there can be closed as any other, and leaves its screen',
+  { skip: noBrowser },
+  async (t) => {
+    const { service, page, visit } = await openConsole(t)
+    const made = { url: 'http://127.0.0.1:1/hook', types: ['payment.*'] }
+    const { body } = await service.call('POST', '/webhook-endpoints', made)
+    for (const path of ['/dead-letters?run=9', `/webhooks/${String(body['id'])}?replay=9`]) {
+      await visit(path)
+      await page.getByText('There is no such thing.').waitFor()
+      await page.getByRole('button', { name: 'Close' }).click()
+      await page.getByText('There is no such thing.').waitFor({ state: 'detached' })
+      assert.equal(new URL(page.url()).search, '')
+    }
+  },
+)

@@ -28,6 +28,7 @@ test(
     const letGo = await held(page, '**/test', 'POST')
     const answered = page.waitForResponse('**/test')
     await page.getByRole('button', { name: 'Test' }).click()
+    assert.ok(await page.getByRole('button', { name: 'Working' }).isDisabled())
     await page.getByRole('button', { name: 'New secret' }).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByRole('button', { name: 'New secret' }).click()

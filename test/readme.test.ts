@@ -52,7 +52,7 @@ test('commands that the README only offers are those that there are', () => {
   for (const [, name = ''] of names) assert.ok(name in scripts, name)
 })
 
-test('the receiver of the README does not start without a secret, under which anybody could sign', () => {
+test('the receiver of the README does not start without a secret, or anybody could sign', () => {
   const receiver = join(ROOT, 'examples', 'receiver.mjs')
   for (const given of [[], ['3000'], ['3000', ''], ['3000', 'whsec_'], ['hook', `whsec_${KEY}`]]) {
     const options = { encoding: 'utf8', timeout: 10_000 } as const

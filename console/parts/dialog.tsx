@@ -160,6 +160,8 @@ function Asking({ act }: { act: Act }) {
     work(true)
     setProblem(null)
     const answer = await answerOf(() => act.run(typed, key)).finally(() => work(false))
+    // By its own end of the session nothing was done.
+    if (answer.kind === 'refused' && answer.problem.status === 401) lost = null
     // The session has ended meanwhile: what is said now is for somebody else.
     if (asked.peek() !== act) return
     if (answer.kind === 'refused') {

@@ -4,6 +4,7 @@ import { may } from '../app/session.ts'
 import { readWhole, RATE_MAX } from '../exact/whole.ts'
 import { words } from '../words/words.ts'
 import { refusedHere } from '../exact/answer.ts'
+import { reasonField } from './asking.ts'
 import { State } from './basics.tsx'
 import { ask, perform } from './dialog.tsx'
 
@@ -27,7 +28,7 @@ export function askStart({ title, says, snapshot, rateHint, path, started }: Fou
     says,
     fields: [
       { name: 'rate', label: w.rate, initial: '10', hint: `${w.fromTo(1, RATE_MAX)} ${rateHint}` },
-      { name: 'reason', label: w.reason, hint: w.reasonHint },
+      reasonField(),
     ],
     verb: w.start,
     async run({ rate = '', reason = '' }, key) {
@@ -38,6 +39,15 @@ export function askStart({ title, says, snapshot, rateHint, path, started }: Fou
     },
     done: (run) => started(String((run as { id: number }).id)),
   })
+}
+
+/** Leaves what is shown of a run, where there is no such run as well. */
+export function CloseRun({ onClose }: { onClose: () => void }) {
+  return (
+    <button type="button" onClick={onClose}>
+      {words.value.close}
+    </button>
+  )
 }
 
 /** How far something that is done to many has come. */
@@ -62,9 +72,13 @@ export function Progress(props: {
       <progress max={run.total} value={run.done} aria-label={label} />
       <p class="row">
         {children}
-        <button type="button" onClick={() => (stops ? void stop() : onClose())}>
-          {stops ? w.stop : w.close}
-        </button>
+        {stops ? (
+          <button type="button" onClick={() => void stop()}>
+            {w.stop}
+          </button>
+        ) : (
+          <CloseRun onClose={onClose} />
+        )}
       </p>
     </section>
   )

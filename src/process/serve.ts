@@ -201,8 +201,8 @@ function opensMock(config: Config, dataDir: string): boolean {
   if (holder === null) return true
   if (config.gatewayUrl === null) {
     throw new Error(
-      `Process ${holder} already runs on DATA_DIR ${dataDir} and has its mock gateway: stop it, or ` +
-        'set another DATA_DIR. To run beside it, set PAYMENT_GATEWAY_URL to its ' +
+      `Process ${holder} already runs on DATA_DIR ${dataDir} and has its mock gateway: stop it, ` +
+        'or set another DATA_DIR. To run beside it, set PAYMENT_GATEWAY_URL to its ' +
         `http://…${MOCK_GATEWAY} and PORT to a free port.`,
     )
   }

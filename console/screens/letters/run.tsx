@@ -2,7 +2,7 @@ import { useFeed } from '../../app/feed.ts'
 import { filter } from '../../app/router.ts'
 import type { Redrive } from '../../app/shapes.ts'
 import { named } from '../../parts/basics.tsx'
-import { Progress } from '../../parts/run.tsx'
+import { CloseRun, Progress } from '../../parts/run.tsx'
 import { Loaded } from '../../parts/screen.tsx'
 import { count, words } from '../../words/words.ts'
 
@@ -10,11 +10,12 @@ import { count, words } from '../../words/words.ts'
 export function Run({ id }: { id: string }) {
   const w = words.value
   const path = `/dlq/redrives/${id}`
+  const close = () => filter({ run: '' })
   const feed = useFeed<Redrive>(path)
   return (
-    <Loaded feed={feed}>
+    <Loaded feed={feed} missing={<CloseRun onClose={close} />}>
       {(run) => (
-        <Progress label={w.runOf(run.id)} run={run} path={path} onClose={() => filter({ run: '' })}>
+        <Progress label={w.runOf(run.id)} run={run} path={path} onClose={close}>
           <span role="status">
             {w.runCounts(count(run.done), count(run.total), count(run.redriven))}
           </span>

@@ -5,6 +5,7 @@ import { may } from '../../app/session.ts'
 import type { Attempt, Delivery } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { Facts, named, State, When } from '../../parts/basics.tsx'
+import { reasonField } from '../../parts/asking.ts'
 import { ask } from '../../parts/dialog.tsx'
 import { Loaded } from '../../parts/screen.tsx'
 import { span, words } from '../../words/words.ts'
@@ -94,9 +95,10 @@ function askAgain({ event_id: event, type, state }: Delivery, id: number, url: s
   ask({
     title: w.retryTitle(event),
     says: w.retrySays(type, url ?? String(id), arrived),
-    fields: [],
+    fields: [reasonField()],
     verb: w.retry,
-    run: (_, key) => send('POST', `/webhook-endpoints/${id}/deliveries/${event}/retry`, null, key),
+    run: ({ reason = '' }, key) =>
+      send('POST', `/webhook-endpoints/${id}/deliveries/${event}/retry`, { reason }, key),
   })
 }
 

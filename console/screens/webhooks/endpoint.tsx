@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks'
 import { remove, send } from '../../app/api.ts'
 import { useFeed } from '../../app/feed.ts'
 import { filter, go, route } from '../../app/router.ts'
@@ -64,14 +65,20 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
   const { id, url, state } = endpoint
   const path = `/webhook-endpoints/${id}`
   const next = state === 'enabled' ? 'disabled' : 'enabled'
+  const [testing, setTesting] = useState(false)
+  const test = async () => {
+    setTesting(true)
+    await tested(path)
+    setTesting(false)
+  }
   const turn = () =>
     perform(next === 'disabled' ? w.disable : w.enable, send('PATCH', path, { state: next }))
   return (
     <>
       {url === null ? null : (
         <>
-          <button type="button" onClick={() => void test(path)}>
-            {w.test}
+          <button type="button" disabled={testing} onClick={() => void test()}>
+            {testing ? w.working : w.test}
           </button>
           <button type="button" onClick={() => askRotate(path)}>
             {w.rotate}
@@ -91,7 +98,8 @@ function Acts({ endpoint }: { endpoint: Endpoint }) {
   )
 }
 
-async function test(path: string): Promise<void> {
+/** Call the endpoint, and tell what it answered. */
+async function tested(path: string): Promise<void> {
   const w = words.value
   const answer = await send<Omit<Attempt, 'at'>>('POST', `${path}/test`)
   if (answer.kind === 'refused') return tell(w.test, refusal(answer.problem))

@@ -5,7 +5,7 @@ import type { Replay, ReplayPlan } from '../../app/shapes.ts'
 import { hrefOf } from '../../exact/route.ts'
 import { When } from '../../parts/basics.tsx'
 import { ask } from '../../parts/dialog.tsx'
-import { askStart, Progress } from '../../parts/run.tsx'
+import { askStart, CloseRun, Progress } from '../../parts/run.tsx'
 import { Loaded } from '../../parts/screen.tsx'
 import { count, words } from '../../words/words.ts'
 
@@ -80,16 +80,12 @@ function Plan({ plan }: { plan: ReplayPlan }) {
 export function ReplayRun({ endpoint, id }: { endpoint: string; id: string }) {
   const w = words.value
   const path = `/webhook-endpoints/${endpoint}/replays/${id}`
+  const close = () => filter({ replay: '' })
   const feed = useFeed<Replay>(path)
   return (
-    <Loaded feed={feed}>
+    <Loaded feed={feed} missing={<CloseRun onClose={close} />}>
       {(run) => (
-        <Progress
-          label={w.replayOf(run.id)}
-          run={run}
-          path={path}
-          onClose={() => filter({ replay: '' })}
-        >
+        <Progress label={w.replayOf(run.id)} run={run} path={path} onClose={close}>
           <span role="status">
             {w.replayCounts(
               count(run.done),
