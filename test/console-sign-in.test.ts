@@ -211,7 +211,7 @@ test(
     const key = await made('writer', ALL)
     await visit('/payments')
     await enter(key.token)
-    await page.getByRole('heading', { name: 'Payments' }).waitFor()
+    await page.getByRole('heading', { name: 'Payments', exact: true }).waitFor()
     await page.getByRole('button', { name: 'New payment' }).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('User').fill('1')
