@@ -89,6 +89,10 @@ test('nothing is sent again to an endpoint that is disabled, and its replays are
   const again = await call('POST', `${path}/replays`, asked, keyed)
   assert.equal(again.status, 202, 'what was started is answered as it was')
   await call('DELETE', path)
+  const later = await call('POST', `${path}/replays`, asked, keyed)
+  assert.deepEqual([later.status, later.body['id']], [202, begun.body['id']], 'it is removed')
+  const fresh = await call('POST', `${path}/replays`, asked)
+  assert.deepEqual([fresh.status, fresh.body['code']], [404, 'endpoint_not_found'])
   const listed = await call('GET', `${path}/replays`)
   assert.deepEqual(
     (listed.body['data'] as { readonly id: number }[]).map(({ id }) => id),

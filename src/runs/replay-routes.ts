@@ -19,7 +19,7 @@ import {
 } from './events.ts'
 import { parseTimes, planRequest, refuseTime, startRequest } from './bodies.ts'
 import { ReplayBody, replayBody, ReplayStarted } from './replay-bodies.ts'
-import { cancel, start } from './run.ts'
+import { cancel, start, startedBefore } from './run.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -120,26 +120,33 @@ function startRoute(app: App, db: Db): void {
     if (!acting.ok) return refuse(reply, acting.refusal)
     const { actor, key } = acting
     const endpoint = await calledBy(db, request.params.id)
-    if ('code' in endpoint) return refuse(reply, endpoint)
     const { body } = request
     if ('filter' in body) {
+      if ('code' in endpoint) return refuse(reply, endpoint)
       const asked = parseFilter(body.filter)
       if ('wrong' in asked) return refuseTime(reply, asked.wrong)
       return reply
         .code(200)
         .send(replayPlanBody(endpoint.id, await planReplay(db, endpoint, asked, actor)))
     }
-    const answer = await start({ db }, BigInt(body.snapshot), {
+    const endpointId = parseId(request.params.id)
+    if (endpointId === null) return refuse(reply, { code: 'endpoint_not_found' })
+    const by = {
       actor,
       reason: body.reason,
       requestId: request.id,
       ratePerSecond: body.rate_per_second ?? REPLAY_RATE_DEFAULT,
       under: key === null ? null : { apiKey: request.keyId ?? '', key },
-      endpointId: endpoint.id,
-    })
+      endpointId,
+    }
+    const snapshot = BigInt(body.snapshot)
+    const answer =
+      'code' in endpoint
+        ? ((await startedBefore({ db }, snapshot, by)) ?? { kind: 'refused', refusal: endpoint })
+        : await start({ db }, snapshot, by)
     if (answer.kind === 'refused') return refuse(reply, answer.refusal)
     if (answer.replayed) void reply.header('idempotent-replayed', 'true')
-    const location = `${API}/webhook-endpoints/${endpoint.id}/replays/${answer.run.id}`
+    const location = `${API}/webhook-endpoints/${endpointId}/replays/${answer.run.id}`
     void reply.code(202).header('location', location)
     return reply.send(replayBody(await changedReplay(db, answer.run)))
   })

@@ -58,8 +58,7 @@ export async function start(
 ): Promise<RunAnswer> {
   const { under: key = null } = by
   if (key === null) return startOnce(world, id, by)
-  const { global } = world.db
-  const find = async () => again(await runStarted(global, key), id, by)
+  const find = () => startedBefore(world, id, by)
   const earlier = await find()
   if (earlier !== null) return earlier
   try {
@@ -71,6 +70,18 @@ export async function start(
     if (first !== null) return first
     throw error
   }
+}
+
+/**
+ * What the same request under the same key was answered with before, whatever has become of the
+ * endpoint since; null: there was none.
+ */
+export async function startedBefore(
+  { db }: Pick<ActWorld, 'db'>,
+  id: bigint,
+  by: StartRequest,
+): Promise<RunAnswer | null> {
+  return by.under == null ? null : again(await runStarted(db.global, by.under), id, by)
 }
 
 async function startOnce(
