@@ -136,7 +136,7 @@ test(
     const key = await made('reader', ['read'])
     await visit('/users')
     await enter(key.token)
-    await page.getByRole('heading', { name: 'Users' }).waitFor()
+    await page.getByRole('heading', { name: 'Users', exact: true }).waitFor()
     await settled(page)
     await page.locator('#side').getByRole('button', { name: 'Pause' }).click()
     const asked: string[] = []
