@@ -216,19 +216,13 @@ test(
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('User').fill('1')
     await dialog.getByLabel('Amount').fill('7')
-    let letGo = () => {}
-    const held = new Promise<void>((go) => (letGo = go))
-    await page.route('**/api/v1/session', async (route) => {
-      await held
-      await route.continue()
-    })
     await page.route('**/api/v1/users/1', (route) => {
       const body = JSON.stringify({ status: 401, code: 'unauthorized', title: '', detail: '' })
       return route.fulfill({ status: 401, contentType: 'application/problem+json', body })
     })
     await dialog.getByRole('button', { name: 'Make' }).click()
     await page.getByLabel('API key').waitFor()
-    letGo()
+    await enter(key.token)
     await page.locator('#side').getByRole('button', { name: 'Sign out' }).waitFor()
     assert.equal(await dialog.count(), 0)
   },
