@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { coresUsed, cpuTimes } from './processes.ts'
 import { adminOf, openRig, ROOT, sleep } from './rig.ts'
@@ -13,6 +13,7 @@ interface Options {
   readonly seconds: string
   readonly bar: string
   readonly dist: string
+  readonly profile?: string
 }
 
 /** How long after the start it is measured: loops have found out by then that there is nothing. */
@@ -35,10 +36,11 @@ const MOST_ASKED = `
   order by calls desc
   limit 24`
 
-async function main({ shards, processes, seconds, bar, dist }: Options): Promise<void> {
+async function main({ shards, processes, seconds, bar, dist, profile }: Options): Promise<void> {
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   const rows = { history: 0, backlog: 0 }
-  const rig = await openRig({ dist, quick: false, rows, profiles: null, log: say })
+  const profiles = profile === undefined ? null : resolve(profile)
+  const rig = await openRig({ dist, quick: false, rows, profiles, log: say })
   try {
     const database = await rig.emptyDatabase('idle')
     const admin = adminOf(rig, database)
@@ -87,6 +89,7 @@ new Command('bench:idle')
   .option('--seconds <n>', 'how long it is measured', '60')
   .option('--bar <percent>', 'of a core, from which on it is too much', '3')
   .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
+  .option('--profile <folder>', 'leave processor profiles of our processes there')
   .action(main)
   .parseAsync()
   .catch((error: unknown) => {

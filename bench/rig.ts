@@ -161,18 +161,18 @@ async function prepareTemplate(url: string, dir: string): Promise<void> {
 }
 
 /** The users that scenarios pay with, as the service would have opened them. */
-export async function insertUsers(database: Database): Promise<void> {
+export async function insertUsers(database: Database, shards = 1): Promise<void> {
   await database.sql(
     `insert into users (shard, id, available, held, created_at)
-     select 0, id, $1::bigint, 0, now() from generate_series(1, $2::int) id`,
-    [BALANCE, USERS.count],
+     select id % $3::int, id, $1::bigint, 0, now() from generate_series(1, $2::int) id`,
+    [BALANCE, USERS.count, shards],
   )
   await database.sql(
     `insert into postings (shard, user_id, payment_id, kind, user_available, user_held, gateway,
        fees, opening, created_at)
-     select 0, id, 0, 'opening', $1::bigint, 0, 0, 0, -$1::bigint, now()
+     select id % $3::int, id, 0, 'opening', $1::bigint, 0, 0, 0, -$1::bigint, now()
      from generate_series(1, $2::int) id`,
-    [BALANCE, USERS.count],
+    [BALANCE, USERS.count, shards],
   )
   await database.sql(`select setval('user_ids', $1)`, [USERS.count])
 }

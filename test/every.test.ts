@@ -72,6 +72,23 @@ test('who wakes a loop during its turn is heard after it', async () => {
   await loop.stop()
 })
 
+test('a turn may say how long to rest, and who wakes the loop cuts that short', async () => {
+  const { clock, sleeps } = sleepyClock()
+  let rest: number | boolean = 7_000
+  let turns = 0
+  const loop = every(clock, 1_000, () => {
+    turns += 1
+    return Promise.resolve(rest)
+  })
+  await turn()
+  assert.equal(sleeps.at(-1)?.ms, 7_000)
+  rest = false
+  loop.wake()
+  await turn()
+  assert.deepEqual([turns, sleeps.at(-1)?.ms], [2, 1_000])
+  await loop.stop()
+})
+
 test('stopping waits for the turn in progress, tells it, and waits for no sleep', async () => {
   const { clock, sleeps } = sleepyClock()
   let end = (): void => undefined

@@ -7,6 +7,7 @@ import { OPERATIONS } from '../src/domain/payment.ts'
 import { Unavailable } from '../src/ports.ts'
 import { shardsWithDue } from '../src/queue/load-store.ts'
 import { shardsWithWatches } from '../src/queue/watches-store.ts'
+import { shardsWithDeliveries } from '../src/webhooks/deliveries-store.ts'
 import { testWorld } from './harness.ts'
 
 const SHARDS = 16
@@ -30,8 +31,10 @@ async function halved(t: Parameters<typeof testWorld>[0]) {
   }
   const due =
     (gateway: string, ...operations: (typeof OPERATIONS)[number][]): LookForWork =>
-    (session, server) =>
-      shardsWithDue(session, server, gateway, operations)
+    async (session, server) => {
+      const found = await shardsWithDue(session, server, [gateway], operations)
+      return [...new Set(found.map(({ number }) => number))]
+    }
   return { world, servers, pay, seen, due }
 }
 
@@ -81,6 +84,28 @@ test('a look tells which shards have due watches, events without a position, and
        generate_series(1, rows)`,
   )
   assert.deepEqual(await seen(shardsToFold), [5, 15])
+})
+
+test('a look tells which shards have due deliveries to endpoints that are called', async (t) => {
+  const { world, seen } = await halved(t)
+  assert.deepEqual(await seen(shardsWithDeliveries), [])
+  await world.sql(
+    `insert into webhook_subscriptions (shard, endpoint_id, version, types, deliver, ordered)
+     select number, id, 1, '{}', id = 1, false
+     from generate_series(0, ${SHARDS - 1}) number, generate_series(1, 2) id`,
+  )
+  await world.sql(
+    `insert into deliveries
+       (shard, event_id, endpoint_id, payment_id, position, state, run_at, created_at, ended_at)
+     select shard, shard, endpoint, 1, 1, state, $1::timestamptz + wait * interval '1 hour', $1,
+       case when state <> 'pending' then $1 end
+     from (values
+       (2, 1, 'pending', -1), (3, 2, 'pending', -1), (9, 1, 'pending', 1), (11, 1, 'pending', -1),
+       (12, 1, 'delivered', -1)
+     ) as own (shard, endpoint, state, wait)`,
+    [world.clock.now()],
+  )
+  assert.deepEqual(await seen(shardsWithDeliveries), [2, 11])
 })
 
 test('the shards of a server that cannot be looked at are all asked, and few are asked at once', async (t) => {

@@ -101,6 +101,23 @@ test('one look a server tells which of many shards to ask, and the others rest t
   assert.deepEqual(numbers(await turns.next()), [7])
 })
 
+test('whoever waits as long as the shards rest finds one due, and a wake ends the rest', async () => {
+  const { turns, clock, chance } = turnsWith(64, never, () => Promise.resolve([]))
+  chance.value = 0.123
+  for (let look = 0; look < 20; look += 1) {
+    assert.equal(turns.due().length, 64, `look ${look}`)
+    await turns.next()
+    const restMs = turns.restMs()
+    assert.ok(restMs > 0 && Number.isInteger(restMs) && restMs <= 2_001, `${restMs} ms`)
+    assert.equal(turns.due().length, 0)
+    clock.advance(restMs)
+  }
+  await turns.next()
+  turns.wake()
+  assert.equal(turns.restMs(), 0)
+  assert.equal(turnsWith(1).turns.restMs(), 0)
+})
+
 test('a shard that is woken while its server is looked at does not rest after the look', async () => {
   let during = () => {}
   const { turns, shards } = turnsWith(64, never, () => {

@@ -189,6 +189,25 @@ test('the watch reports every interval, outlives an error, and sets the metric',
   assert.match(text, /payments_invariant_violations\{rule="balance_available"\} 0/)
 })
 
+test('a pass that another process has made is left out, and made when that one stops', async (t) => {
+  const world = await testWorld(t)
+  let [asked, passes] = [0, 0]
+  await new Promise<void>((enough) => {
+    const clock = { ...world.clock, sleep: () => new Promise<void>((done) => setImmediate(done)) }
+    const watch = startVerifier({
+      db: world.db,
+      clock,
+      everyMs: 60_000,
+      isDone: () => Promise.resolve((asked += 1) <= 3),
+      onReport: () => {
+        passes += 1
+        void watch.stop().then(enough)
+      },
+    })
+  })
+  assert.deepEqual([asked, passes], [4, 1])
+})
+
 /** Books of `count` settled deposits and withdrawals of `users` users, written by SQL alone. */
 async function bulk(world: TestWorld, count: number, users: number): Promise<void> {
   const at = "'2030-01-01'::timestamptz"

@@ -16,7 +16,7 @@ export const DONE = 'gateway_charges_total'
 const ENOUGH = 150_000
 
 /** Run a worker on what is due, for a while, and see how fast it is; then it stops. */
-async function drainWith(
+export async function drainWith(
   rig: Rig,
   label: string,
   { worker, gateway }: { readonly worker: Running; readonly gateway: Running },
@@ -33,11 +33,17 @@ async function drainWith(
 }
 
 /** Our worker with what is due in a database, calling this gateway. */
-export function ourWorker(rig: Rig, database: Database, gateway: Running): Promise<Running> {
+export function ourWorker(
+  rig: Rig,
+  database: Database,
+  gateway: Running,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   const env = {
     DATABASE_URL: database.url,
     PAYMENT_GATEWAY_URL: gateway.url,
     GATEWAY_ECHO: 'required',
+    ...more,
   }
   return rig.start('worker', env)
 }

@@ -36,5 +36,6 @@ export function startFeed(
   const { shards, servers } = db
   const looks = { look: newestPosition, lookForWork: shardsWithFresh }
   const turns = shardTurns({ ...world, shards, servers, pauseMs: LOOK_MS, ...looks })
-  return every(clock, LOOK_MS, async () => (await feed(db, onError, turns)) > 0, onError)
+  const turn = async () => (await feed(db, onError, turns)) > 0 || Math.max(LOOK_MS, turns.restMs())
+  return every(clock, LOOK_MS, turn, onError)
 }

@@ -44,20 +44,20 @@ const TRIP: Unsharded<{ trips: number }> = {
   returning trips`,
 }
 
-/** The breakers of a gateway: a row for each operation that was ever worked on. */
-const READ: Unsharded<SharedBreaker> = {
+/** The breakers of gateways: a row for each operation that was ever worked on. */
+const READ: Unsharded<SharedBreaker & Route> = {
   name: 'breaker_read',
   ...timedUnsharded`
   with ${CLOCK}
   select
-    operation, trips, cause, reason,
+    gateway, operation, trips, cause, reason,
     greatest(coalesce(extract(epoch from open_until - time), 0), 0)::float8 * 1000 as "openMs",
     (extract(epoch from time - opened_at) * 1000)::float8 as "outageMs",
     (extract(epoch from time - closed_at) * 1000)::float8 as "closedMs",
     (extract(epoch from time - answered_at) * 1000)::float8 as "answeredMs",
     (extract(epoch from time - worked_at) * 1000)::float8 as "workedMs"
   from clock
-  join gateway_breakers on gateway = $2`,
+  join gateway_breakers on gateway = any ($2::text[])`,
 }
 
 /** Take the one probe of a breaker whose pause is over, for `$4` milliseconds. No row: not now. */
@@ -127,8 +127,20 @@ export async function readBreakers(
   db: Global,
   gateway: string,
 ): Promise<Map<Operation, SharedBreaker>> {
-  const rows = await db.run(READ, [gateway])
-  return new Map(rows.map((row) => [row.operation, row]))
+  const [breakers] = await readBreakersOf(db, [gateway])
+  return breakers ?? new Map()
+}
+
+/** The same of several gateways, in their order. */
+export async function readBreakersOf(
+  db: Global,
+  gateways: readonly string[],
+): Promise<Map<Operation, SharedBreaker>[]> {
+  const rows = await db.run(READ, [gateways])
+  return gateways.map((name) => {
+    const found = rows.filter(({ gateway }) => gateway === name)
+    return new Map(found.map((row) => [row.operation, row]))
+  })
 }
 
 /** Take the probe; true if this process has it now. */

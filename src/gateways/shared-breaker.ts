@@ -29,8 +29,11 @@ interface RouteState {
 export interface SharedBreakers {
   /** Tell the others what this process has seen, and learn what they have. */
   look(): Promise<void>
-  /** Look, unless nothing is under way, all is well, and the last look is not a second ago. */
-  turn(): Promise<void>
+  /**
+   * Look, unless nothing is under way, all is well, and the last look is not two seconds ago.
+   * Returns how long there is no need to, in milliseconds, unless `onBusy` is told.
+   */
+  turn(): Promise<number>
   /** How many of `wanted` tasks may be claimed now, beside `running` ones. */
   admitted(operation: Operation, wanted: number, running: number): number
   state(operation: Operation): Breaker['state']
@@ -43,7 +46,7 @@ export interface SharedBreakers {
 /** How often the shared state is to be read, in milliseconds. */
 export const BREAKERS_MS = 250
 /** How often it is read while nothing is under way and all is well, in milliseconds. */
-const CALM_MS = 1_000
+const CALM_MS = 2_000
 /** How long a probe may take, in milliseconds. */
 const PROBE_MS = 10_000
 /** How often a worker says that it lives, in milliseconds: often enough for people, and no load. */
@@ -63,7 +66,11 @@ interface World {
   readonly clock: Clock
   readonly policy: BreakerPolicy
   readonly local: (operation: Operation) => GuardedRoute
+  /** Reads what is shared, such as for several gateways at once; not there: for this one alone. */
+  readonly read?: () => Promise<ReadonlyMap<Operation, SharedBreaker>>
   readonly onAlert: (alert: Alert) => void
+  /** Told when something is under way again. */
+  readonly onBusy?: () => void
 }
 
 /**
@@ -75,11 +82,12 @@ interface World {
  * minute without it a process sends probes by itself, and no more.
  */
 export function sharedBreakers(world: World): SharedBreakers {
-  const { db, clock, gateway } = world
+  const { db, clock, gateway, read = () => readBreakers(db, gateway) } = world
   const routes = new Map(OPERATIONS.map((operation) => [operation, sharedRoute(world, operation)]))
   const routeOf = (operation: Operation) => routes.get(operation) as SharedRoute // One for each.
   let beatMs = Number.NEGATIVE_INFINITY
   let triedMs = Number.NEGATIVE_INFINITY
+  let isResting = false
   const underWay = new Map<Operation, number>()
   const isCalm = (operation: Operation): boolean => {
     const isClosed = world.local(operation).breaker() === 'closed'
@@ -97,17 +105,26 @@ export function sharedBreakers(world: World): SharedBreakers {
       )
       beatMs = clock.elapsedMs()
     }
-    const shared = await readBreakers(db, gateway)
+    const shared = await read()
     for (const [operation, route] of routes) await route.learn(shared.get(operation))
   }
 
   return {
     look,
     async turn() {
-      if (!OPERATIONS.every(isCalm) || clock.elapsedMs() - triedMs >= CALM_MS) await look()
+      const restMs = () => {
+        isResting = OPERATIONS.every(isCalm)
+        return isResting ? Math.max(0, CALM_MS - (clock.elapsedMs() - triedMs)) : 0
+      }
+      if (restMs() === 0) await look()
+      return restMs()
     },
     admitted(operation, wanted, running) {
       underWay.set(operation, running)
+      if (isResting && running > 0) {
+        isResting = false
+        world.onBusy?.()
+      }
       return routeOf(operation).admitted(wanted, running)
     },
     state: (operation) => routeOf(operation).state(),

@@ -1,4 +1,4 @@
-import { readBreakers, type SharedBreaker } from '../gateways/breaker-store.ts'
+import { readBreakersOf, type SharedBreaker } from '../gateways/breaker-store.ts'
 import {
   admissionRefusal,
   type AdmissionPolicy,
@@ -34,6 +34,9 @@ interface World {
   readonly policy: AdmissionPolicy
 }
 
+/** The shared breakers of a gateway. */
+type Breakers = ReadonlyMap<Operation, SharedBreaker>
+
 /** How often it is to look, in milliseconds. */
 export const ADMISSION_MS = 1_000
 /** How often it looks while nobody asks, in milliseconds. */
@@ -49,7 +52,7 @@ export function admission(world: World): Admission {
   // One that waits is known even where their number does not matter.
   const countedMax = Math.max(policy.outageTasksMax, 1)
   const refusals = new Map<string, AdmissionRefusal>()
-  const breakers = new Map<string, ReadonlyMap<Operation, SharedBreaker>>()
+  const breakers = new Map<string, Breakers>()
   let lookedMs = 0
   let triedMs = Number.NEGATIVE_INFINITY
   let asked = true
@@ -57,8 +60,7 @@ export function admission(world: World): Admission {
   // have been seen.
   const watching = new Map<number, number>()
 
-  const lookAt = async (gateway: string): Promise<void> => {
-    const known = await readBreakers(db.global, gateway)
+  const lookAt = async (gateway: string, known: Breakers): Promise<void> => {
     breakers.set(gateway, known)
     const due = await oldestDue(world, gateway, watching)
     for (const operation of OPERATIONS) {
@@ -78,7 +80,10 @@ export function admission(world: World): Admission {
   }
 
   const look = async (): Promise<void> => {
-    for (const gateway of gateways) await lookAt(gateway)
+    const known = await readBreakersOf(db.global, gateways)
+    for (const [index, gateway] of gateways.entries()) {
+      await lookAt(gateway, known[index] ?? new Map())
+    }
     lookedMs = clock.elapsedMs()
   }
 
@@ -126,8 +131,8 @@ async function oldestDue(
   watching: Map<number, number>,
 ): Promise<Map<Operation, number>> {
   const nowMs = clock.elapsedMs()
-  const { without } = await withWork(db, db.shards, (session, server) =>
-    shardsWithDue(session, server, gateway, OPERATIONS),
+  const { without } = await withWork(db, db.shards, async (session, server) =>
+    (await shardsWithDue(session, server, [gateway])).map(({ number }) => number),
   )
   const idle = new Set(without)
   const looks = await eachInTurn(db.shards, async (shard) => {

@@ -13,7 +13,9 @@ import {
   type Alert,
   type SharedBreakers,
 } from '../gateways/shared-breaker.ts'
-import { every } from '../queue/every.ts'
+import { readBreakersOf } from '../gateways/breaker-store.ts'
+import { every, type Background } from '../queue/every.ts'
+import { reader } from '../queue/reader.ts'
 import { openDriver, profileOf } from './drivers.ts'
 import type { Process } from './shared.ts'
 
@@ -51,12 +53,17 @@ export function openGateway(
   }
 }
 
+/** More than there can be gateways. */
+const READS = { sizeMax: 1_000, waitingMax: 1_000 }
+
 /** Share the breakers of each gateway with all workers. */
 export function openBreakers(
   shared: Process,
   gateways: readonly OpenGateway[],
 ): ReadonlyMap<string, SharedBreakers> {
   const { db, metrics, log } = shared
+  // One statement for all of them, which look at the same time.
+  const shown = reader(READS, (names: readonly string[]) => readBreakersOf(db.global, names))
   const all = gateways.map(({ config: { name, timeoutMs }, gateway }) => {
     const breakers = sharedBreakers({
       gateway: name,
@@ -64,12 +71,19 @@ export function openBreakers(
       clock: systemClock,
       policy: breakerPolicy(timeoutMs),
       local: gateway.route,
+      read: async () => (await shown.submit(name)) ?? new Map(),
+      onBusy: () => looking.wake(),
       onAlert: (alert) => report(name, alert, log),
     })
-    const looking = every(systemClock, BREAKERS_MS, breakers.turn)
-    shared.stops.push(() => looking.stop())
     return [name, breakers] as const
   })
+  const looking: Background = every(systemClock, BREAKERS_MS, async () => {
+    // What one of them cannot read or write is tried again at the next turn.
+    const rests = await Promise.allSettled(all.map(([, breakers]) => breakers.turn()))
+    const rest = rests.map((one) => (one.status === 'fulfilled' ? one.value : 0))
+    return Math.max(BREAKERS_MS, Math.min(...rest))
+  })
+  shared.stops.push(() => looking.stop())
   metrics.breaker(() =>
     all.flatMap(([gateway, breakers]) => breakers.routes().map((route) => ({ gateway, ...route }))),
   )

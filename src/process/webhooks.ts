@@ -16,6 +16,7 @@ import {
   type Delivery,
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
+import { shardsWithDeliveries } from '../webhooks/deliveries-store.ts'
 import { AHEAD, deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
@@ -107,6 +108,7 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
     random: Math.random,
     pauseMs: config.workerPollIntervalMs,
     look: newestPosition,
+    lookForWork: shardsWithDeliveries,
     onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no deliveries'),
   })
   const world: DeliveryWorld = {
@@ -150,6 +152,7 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
     concurrency: () => TOGETHER,
     batchMax: config.workerBatch,
     pollMs: config.workerPollIntervalMs,
+    restMs: turns.restMs,
     stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `webhooks: could not ${what}`),
   })

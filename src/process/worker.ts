@@ -15,16 +15,16 @@ import {
 import { endPending, refresh } from '../charging/refresh.ts'
 import type { Settled } from '../charging/settle.ts'
 import { findPayment } from '../payments/read.ts'
-import type { Gateway } from '../ports.ts'
+import type { Db, Gateway, Global } from '../ports.ts'
 import type { Settler } from '../queue/settler.ts'
 import { roomBeside, together, type Workers } from '../queue/workers.ts'
 import { shardTurns } from '../queue/shard-turns.ts'
+import { sharedLooks, type SharedLooks } from '../queue/shared-looks.ts'
 import { oldestDueMs, shardsWithDue } from '../queue/load-store.ts'
 import { startWorker, type Worker } from '../queue/worker.ts'
 import { reportJson, summary, type Report } from '../verify/report.ts'
 import { keepRecent, newestRuns } from '../verify/runs-store.ts'
 import { tellBroken } from '../events/books.ts'
-import type { Db } from '../ports.ts'
 import { startVerifier } from '../verify/watch.ts'
 import type { Closing } from './closing.ts'
 import { openBreakers, type OpenGateway } from './gateway.ts'
@@ -120,15 +120,20 @@ export function openQuestions(
 /** How often a worker checks what changed in the books, in milliseconds. */
 const VERIFY_MS = 60_000
 
-/** Check the books beside the work: a violation is an error in the log and a gauge above zero. */
+/**
+ * Check the books beside the work: a violation is an error in the log and a gauge above zero. One
+ * process does it for all; another one begins when that one has not for longer than it should.
+ */
 function verifyBeside({ db, metrics, log, stops }: Process): void {
-  const last: LastFound = { rules: null }
+  const last: LastFound = { rules: null, startedAt: null, isAlarm: false }
   const verifier = startVerifier({
     db,
     clock: systemClock,
     everyMs: VERIFY_MS,
+    isDone: () => isVerified(db.global, last),
     onReport(found) {
       tellOfBooks({ metrics, log }, found)
+      Object.assign(last, { startedAt: found.startedAt, isAlarm: found.violations > 0 })
       keepFound(db, found, last).catch((error: unknown) =>
         // Tried again in a minute.
         log.warn({ err: error }, 'what a check of the books found could not be kept'),
@@ -139,9 +144,25 @@ function verifyBeside({ db, metrics, log, stops }: Process): void {
   stops.push(() => verifier.stop())
 }
 
+/** Whether another process has checked the books within the last pass or so, and all of them. */
+async function isVerified(db: Global, last: LastFound): Promise<boolean> {
+  // Whoever has found something looks whether it is mended: others do not know of it.
+  if (last.isAlarm) return false
+  const runs = await newestRuns(db)
+  const run = runs.find(({ scope, state }) => scope === 'recent' && state === 'done')
+  if (run === undefined || run.startedAt.getTime() === last.startedAt?.getTime()) return false
+  const ageMs = Math.abs(systemClock.now().getTime() - run.startedAt.getTime())
+  const isDone = run.report?.complete === true && ageMs < VERIFY_MS * 1.5
+  // What it found is what the next pass is compared with.
+  if (isDone) last.rules = null
+  return isDone
+}
+
 /** What the last pass of this process found; null: there was none. */
 interface LastFound {
   rules: Parameters<typeof tellBroken>[2]
+  startedAt: Date | null
+  isAlarm: boolean
 }
 
 /**
@@ -188,9 +209,10 @@ export function openWorker(
     countSettled(shared.metrics, settled),
   )
   const workers = new Map<string, Loop>()
+  const looks = openLooks(shared, gateways)
   for (const gateway of gateways) {
     const breakers = breakersOf.get(gateway.config.name) as SharedBreakers // One for each.
-    openLoops({ shared, gateway, breakers, settler }, workers)
+    openLoops({ shared, gateway, breakers, settler, looks }, workers)
   }
   settleLeftovers(shared, settler)
   const all = together(workers)
@@ -215,6 +237,27 @@ function loopOf(gateway: string, operation: Operation): string {
   return `${gateway} ${operation}`
 }
 
+/** Looks at the queues for all loops together. */
+function openLooks({ config }: Pick<Process, 'config'>, gateways: readonly OpenGateway[]) {
+  const names = gateways.map(({ config: { name } }) => name)
+  const routes = new Map(
+    names.flatMap((gateway) =>
+      OPERATIONS.map((operation) => [loopOf(gateway, operation), { gateway, operation }] as const),
+    ),
+  )
+  const world = { clock: systemClock, random: Math.random, freshMs: config.workerPollIntervalMs }
+  return sharedLooks<string>(world, async (session, server, loop) => {
+    const only = loop === null ? undefined : routes.get(loop)
+    const found = await (only === undefined
+      ? shardsWithDue(session, server, names)
+      : shardsWithDue(session, server, [only.gateway], [only.operation]))
+    return found.map(({ gateway, operation, number }) => ({
+      loop: loopOf(gateway, operation),
+      number,
+    }))
+  })
+}
+
 /** The loops of one gateway, which share its room. */
 function openLoops(
   needs: {
@@ -222,10 +265,11 @@ function openLoops(
     readonly gateway: OpenGateway
     readonly breakers: SharedBreakers
     readonly settler: Settler<Settlement>
+    readonly looks: SharedLooks<string>
   },
   all: Map<string, Loop>,
 ): void {
-  const { shared, gateway, breakers, settler } = needs
+  const { shared, gateway, breakers, settler, looks } = needs
   const { name, concurrency: total } = gateway.config
   const workers = new Map<Operation, Worker>()
   const room = (operation: Operation): number => {
@@ -241,6 +285,7 @@ function openLoops(
       ...mine,
       operation,
       breakers,
+      looks,
       concurrency: () => room(operation),
     })
     workers.set(operation, loop)
@@ -255,19 +300,20 @@ function openLoop(
     readonly operation: Operation
     readonly breakers: SharedBreakers
     readonly settler: Settler<Settlement>
+    readonly looks: SharedLooks<string>
     readonly concurrency: () => number
   },
 ): Loop {
   const { config, metrics, log, db, tracer } = shared
-  const { world, operation, breakers, settler, concurrency } = loop
+  const { world, operation, breakers, settler, looks, concurrency } = loop
   const { name } = world.gateway.profile
   const turns = shardTurns({
     ...db,
     clock: systemClock,
-    random: world.random,
+    random: looks.random,
     pauseMs: config.workerPollIntervalMs,
     look: (shard) => oldestDueMs(shard, name),
-    lookForWork: (session, server) => shardsWithDue(session, server, name, [operation]),
+    lookForWork: looks.of(loopOf(name, operation)),
     onIll: ({ number }, err) => log.error({ err, shard: number }, 'a shard gives no payments'),
   })
   const worker = startWorker<Claim, Settlement>({
@@ -286,12 +332,14 @@ function openLoop(
     concurrency,
     batchMax: config.workerBatch,
     pollMs: config.workerPollIntervalMs,
+    restMs: turns.restMs,
     stopMsMax: lastWordsMs(config),
     onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
   })
   return {
     ...worker,
     look(userId) {
+      looks.forget()
       turns.wake(userId === undefined ? undefined : db.of(userId))
       worker.wake()
     },

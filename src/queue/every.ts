@@ -10,13 +10,13 @@ export interface Background {
 
 /**
  * Do `turn` at once, and again `ms` after each time it ended; at once if it returns true, as there
- * is more to do. Outlives every error: it is told to `onError`, and the next turn comes in its
+ * is more to do, and after as many milliseconds as it returns. Outlives every error: it is told to `onError`, and the next turn comes in its
  * time.
  */
 export function every(
   clock: Clock,
   ms: number,
-  turn: (stopping: AbortSignal) => Promise<boolean | void>,
+  turn: (stopping: AbortSignal) => Promise<boolean | number | void>,
   onError: (error: unknown) => void = () => undefined,
 ): Background {
   const stopping = new AbortController()
@@ -26,13 +26,14 @@ export function every(
     while (!stopping.signal.aborted) {
       // Before the turn, so that whoever wakes it meanwhile is heard.
       bell = new AbortController()
-      let more: boolean | void = false
+      let more: boolean | number | void = false
       try {
         more = await turn(stopping.signal)
       } catch (error) {
         onError(error)
       }
-      if (more !== true && !stopping.signal.aborted) await clock.sleep(ms, bell.signal)
+      if (more === true || stopping.signal.aborted) continue
+      await clock.sleep(typeof more === 'number' ? more : ms, bell.signal)
     }
   }
   const running = run()

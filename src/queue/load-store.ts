@@ -79,28 +79,33 @@ function oldestOf(gateway: string): string {
 }
 
 /**
- * Which shards of a server, from `$2` to `$3`, have due tasks of the operations `$4`: one look at
- * an end of the claim's index for each shard and operation. Only where to ask, and nothing else.
+ * Which shards of a server, from `$2` to `$3`, have due tasks of which routes: of the operations
+ * `$4` of the gateway http, and of the operations `$6` of the gateways `$5`, which are others. One
+ * look at an end of the claim's index for each shard and route. Only where to ask, and nothing else.
  */
-const SHARDS_DUE: Unsharded<{ number: number }> = {
+const SHARDS_DUE: Unsharded<DueThere> = {
   name: 'looks_tasks',
   ...timedUnsharded`
   with ${CLOCK}
-  ${shardsDueOf(OF_HTTP)}`,
+  ${shardsDueOf(`'${GATEWAY}'`, `unnest($4::text[]) as wanted (operation)`, OF_HTTP)}
+  union all
+  ${shardsDueOf(
+    'other.gateway',
+    `unnest($5::text[]) as other (gateway)
+  cross join unnest($6::text[]) as wanted (operation)`,
+    ofGateway('other.gateway'),
+  )}`,
 }
 
-/** The same of the gateway `$5`, which is another. */
-const SHARDS_DUE_OF: Unsharded<{ number: number }> = {
-  name: 'looks_tasks_of',
-  ...timedUnsharded`
-  with ${CLOCK}
-  ${shardsDueOf(ofGateway('$5'))}`,
+/** A shard that has due tasks of a route. */
+interface DueThere extends Route {
+  readonly number: number
 }
 
-function shardsDueOf(gateway: string): string {
-  return `select asked.number
+function shardsDueOf(name: string, routes: string, gateway: string): string {
+  return `select ${name} as gateway, wanted.operation, asked.number
   from clock, generate_series($2::int, $3::int) as asked (number)
-  cross join unnest($4::text[]) as wanted (operation)
+  cross join ${routes}
   cross join lateral (
     select run_at
     from payment_tasks
@@ -210,19 +215,16 @@ export function oldestDueMs(shard: Runner, gateway: string): Promise<OldestDue[]
   return shard.run(OLDEST_DUE_OF, [OPERATIONS, gateway])
 }
 
-/** Which shards of a server have due tasks of some operations of a gateway. */
-export async function shardsWithDue(
+/** Which shards of a server have due tasks of which operations of some gateways. */
+export function shardsWithDue(
   session: Shard,
   { first, last }: Server,
-  gateway: string,
-  operations: readonly Operation[],
-): Promise<readonly number[]> {
-  const values = [first, last, operations]
-  const rows =
-    gateway === GATEWAY
-      ? await session.run(SHARDS_DUE, values)
-      : await session.run(SHARDS_DUE_OF, [...values, gateway])
-  return rows.map(({ number }) => number)
+  gateways: readonly string[],
+  operations: readonly Operation[] = OPERATIONS,
+): Promise<readonly DueThere[]> {
+  const others = gateways.filter((name) => name !== GATEWAY)
+  const ofHttp = others.length < gateways.length ? operations : []
+  return session.run(SHARDS_DUE, [first, last, ofHttp, others, operations])
 }
 
 /** Open tasks of other gateways than these, by gateway. */

@@ -11,6 +11,8 @@ export interface ShardTurns {
   asked(shard: Shard, found: boolean): void
   /** It could not be asked. */
   failed(shard: Shard, error: unknown): void
+  /** How long none of them is to be asked, in milliseconds. */
+  restMs(): number
   /** There may be work in a shard, or in any, so it is asked at the next turn. */
   wake(shard?: Shard): void
 }
@@ -122,12 +124,9 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
       Object.assign(state, { ill: true, nextMs: clock.elapsedMs() + restMs })
       state.failures += 1
     },
+    restMs: () => restOf(clock, [...states.values()]),
     wake(shard) {
-      for (const one of shard === undefined ? shards : [shard]) {
-        const state = of(one)
-        state.wakes += 1
-        if (!state.ill) Object.assign(state, { nextMs: 0, emptyMs: 0 })
-      }
+      for (const one of shard === undefined ? shards : [shard]) woken(of(one))
     },
   }
 }
@@ -150,6 +149,19 @@ export async function claimInTurn<Claim>(
   for (const { shard, error } of failed) turns?.failed(shard, error)
   if (claims.length === 0 && done.length === 0) whole({ done, failed })
   return claims
+}
+
+function woken(state: State): void {
+  state.wakes += 1
+  if (!state.ill) Object.assign(state, { nextMs: 0, emptyMs: 0 })
+}
+
+/** How long until one of them is to be asked, in milliseconds. */
+function restOf(clock: Clock, states: readonly State[]): number {
+  if (states.length === 1) return 0
+  const leftMs = Math.min(...states.map(({ nextMs }) => nextMs)) - clock.elapsedMs()
+  // Whoever waits so long finds it due: a timer knows whole milliseconds only.
+  return leftMs > 0 ? Math.ceil(leftMs) + 1 : 0
 }
 
 function wellAndDue(): State {

@@ -19,6 +19,11 @@ interface WorkerOptions<Job, Done> {
   readonly batchMax: number
   readonly pollMs: number
   /**
+   * How long nothing is expected where nothing was claimed, in milliseconds: longer than `pollMs`,
+   * it is the pause, unless somebody wakes the worker.
+   */
+  readonly restMs?: () => number
+  /**
    * How long a stopping worker waits for the database to take its last results, in milliseconds.
    */
   readonly stopMsMax: number
@@ -96,13 +101,15 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
     return worthwhile ? options.admitted(free, handling) : 0
   }
 
-  const turn = async (stopping: AbortSignal): Promise<boolean> => {
+  const turn = async (stopping: AbortSignal): Promise<boolean | number> => {
     turned = clock.elapsedMs()
     const limit = room()
     const jobs = limit > 0 ? await options.claim(limit) : []
     for (const job of jobs) void run(job, stopping)
     // A full claim means more may be due, and room is made again as soon as calls end.
-    return limit > 0 && jobs.length === limit
+    if (limit > 0 && jobs.length === limit) return true
+    const isIdle = limit > 0 && jobs.length + unsettled === 0
+    return isIdle ? Math.max(options.pollMs, options.restMs?.() ?? 0) : options.pollMs
   }
   const loop = every(clock, options.pollMs, turn, (error) => options.onError(error, 'claim'))
 

@@ -26,8 +26,10 @@ const SNAPSHOT_MS_MAX = 15 * 60_000
 /** How long a process may work on one step before another takes it over. */
 const STEP_LEASE_MS = 30_000
 
-/** How often a process looks for runs that are due. */
+/** How often a process looks for runs that are due: a step is a second's worth. */
 const LOOK_MS = 1_000
+/** How often it looks while there was none for so long, in milliseconds. */
+const CALM = { lookMs: 3_000, afterMs: 10_000 }
 
 type RunAnswer =
   | { readonly kind: 'run'; readonly run: Run; readonly replayed: boolean }
@@ -185,10 +187,14 @@ export function startRunner(
   world: ActWorld & { readonly clock: Clock },
   onError?: (error: unknown) => void,
 ): Background {
-  return every(
-    world.clock,
-    LOOK_MS,
-    async () => (await step(world, null, onError)) !== null,
-    onError,
-  )
+  const { clock } = world
+  let foundMs = clock.elapsedMs()
+  const turn = async (): Promise<boolean | number> => {
+    if ((await step(world, null, onError)) !== null) {
+      foundMs = clock.elapsedMs()
+      return true
+    }
+    return clock.elapsedMs() - foundMs >= CALM.afterMs ? CALM.lookMs : LOOK_MS
+  }
+  return every(clock, LOOK_MS, turn, onError)
 }

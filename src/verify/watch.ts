@@ -217,13 +217,17 @@ export function startVerifier(
     readonly onReport: (report: Report) => void
     readonly onError?: (error: unknown) => void
     readonly everyMs: number
+    /** Whether another process has just done the same; not there: none has. */
+    readonly isDone?: () => Promise<boolean>
   },
 ): Background {
+  const { isDone = () => Promise.resolve(false) } = world
   const verifyRecent = recentVerifier(world)
   let isStart = true
   const turn = async (stopping: AbortSignal) => {
     // A process that starts has other things to do.
     if (isStart) return void (isStart = false)
+    if (await isDone()) return
     world.onReport(await verifyRecent(stopping))
   }
   return every(world.clock, world.everyMs, turn, world.onError)

@@ -79,7 +79,8 @@ export async function claimDue(
   const { db, key, turns, atOnce = AT_ONCE } = world
   const { shards } = db
   // Not always the same shard first, which would have all the room.
-  const now = turns?.due() ?? beginningAt(shards, Math.floor(world.random() * shards.length))
+  const now =
+    (await turns?.next()) ?? beginningAt(shards, Math.floor(world.random() * shards.length))
   if (now.length === 0) return []
   const called = await calledEndpoints(db.global)
   const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, key)]))

@@ -1,5 +1,16 @@
 import { numbers } from '../domain/columns.ts'
-import { CLOCK, LEASE, timed, type Runner, type Statement, type Tx } from '../ports.ts'
+import {
+  CLOCK,
+  LEASE,
+  timed,
+  timedUnsharded,
+  type Runner,
+  type Server,
+  type Shard,
+  type Statement,
+  type Tx,
+  type Unsharded,
+} from '../ports.ts'
 import { ASIDE, FREED_MAX, LOOKS_ASIDE, RESULTS, ROOMS } from './delivery-values.ts'
 import type { ClaimLimits, DeliveryResult, DueDelivery, Room } from './delivery-values.ts'
 
@@ -275,6 +286,30 @@ const SETTLE: Statement<never> = {
     and delivery.endpoint_id = own.endpoint_id`,
 }
 
+/**
+ * Which shards of a server, from `$2` to `$3`, have due deliveries: one look at an end of the
+ * claim's index for each endpoint that a shard delivers to.
+ */
+const SHARDS_DUE: Unsharded<{ number: number }> = {
+  name: 'looks_deliveries',
+  ...timedUnsharded`
+  with ${CLOCK}
+  select asked.number
+  from clock, generate_series($2::int, $3::int) as asked (number)
+  where exists (
+    select
+    from webhook_subscriptions known
+    cross join lateral (
+      select run_at
+      from deliveries
+      where shard = asked.number and endpoint_id = known.endpoint_id and state = 'pending'
+      order by run_at
+      limit 1
+    ) oldest
+    where known.shard = asked.number and known.deliver and oldest.run_at <= time
+  )`,
+}
+
 /** Drop the deliveries of events, with their attempts. They were locked before. */
 const DROP: Statement<never> = {
   name: 'deliveries_drop',
@@ -325,4 +360,13 @@ export async function settleDeliveries(
 /** Drop the deliveries of events, and their attempts. */
 export function dropDeliveries(tx: Tx, eventIds: readonly bigint[]): void {
   tx.write(DROP, [numbers(eventIds)])
+}
+
+/** Which shards of a server have due deliveries. */
+export async function shardsWithDeliveries(
+  session: Shard,
+  { first, last }: Server,
+): Promise<readonly number[]> {
+  const rows = await session.run(SHARDS_DUE, [first, last])
+  return rows.map(({ number }) => number)
 }

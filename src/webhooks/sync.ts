@@ -25,7 +25,7 @@ const LOOK_MS = 5_000
  * How often it looks again into a shard that knew all of them, while none of them has changed: what
  * a shard knows only changes with them.
  */
-const AGAIN_MS = 60_000
+const AGAIN_MS = 300_000
 
 /**
  * Let every shard know what endpoints want. When it returns, every transaction that ends payments
