@@ -10,8 +10,8 @@ export interface Background {
 
 /**
  * Do `turn` at once, and again `ms` after each time it ended; at once if it returns true, as there
- * is more to do, and after as many milliseconds as it returns. Outlives every error: it is told to `onError`, and the next turn comes in its
- * time.
+ * is more to do, and after as many milliseconds as it returns. Outlives every error: it is told to
+ * `onError`, and the next turn comes in its time.
  */
 export function every(
   clock: Clock,

@@ -81,7 +81,7 @@ function oldestOf(gateway: string): string {
 /**
  * Which shards of a server, from `$2` to `$3`, have due tasks of which routes: of the operations
  * `$4` of the gateway http, and of the operations `$6` of the gateways `$5`, which are others. One
- * look at an end of the claim's index for each shard and route. Only where to ask, and nothing else.
+ * look at an end of the claim's index for each shard and route. Only where to ask, nothing else.
  */
 const SHARDS_DUE: Unsharded<DueThere> = {
   name: 'looks_tasks',
