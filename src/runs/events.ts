@@ -1,5 +1,5 @@
 import { wantedTypes } from '../domain/event.ts'
-import { eachPart, eachShard, onceStored, partly } from '../each-shard.ts'
+import { eachPart, eachShard, onceStored, partly, shardWith } from '../each-shard.ts'
 import type { Db } from '../ports.ts'
 import {
   changesOfEndpoint,
@@ -11,6 +11,7 @@ import { replayDeliveries } from '../webhooks/sent-again-store.ts'
 import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
 import type { FoundEvents } from '../webhooks/replay-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
+import { readPauses } from '../webhooks/subscriptions-store.ts'
 import { findMatching, type Bounds } from './matching.ts'
 import { readRun, runsOfEndpoint } from './read-store.ts'
 import { cancelRun, planRun, type Run, type RunStep, type StepCounts } from './store.ts'
@@ -162,6 +163,24 @@ export async function replayStep(
   const carriedOut = done.reduce((sum, { value }) => sum + value, 0)
   const skipped = events.length - busy.size - carriedOut
   return { carriedOut, skipped, refused: 0, refusals: {}, busy }
+}
+
+/**
+ * Whether what a step sends would wait: its endpoint is disabled, or asked not to be called for a
+ * while, which every shard knows. One that is gone waits for nothing.
+ */
+export async function waitsForEndpoint(
+  db: Db,
+  { endpointId, ids }: Pick<RunStep, 'ids'> & { readonly endpointId: bigint },
+): Promise<boolean> {
+  const endpoint = await readEndpoint(db.global, endpointId)
+  const [first] = ids
+  if (endpoint === null || first === undefined) return false
+  if (endpoint.state === 'disabled') return true
+  const shard = await shardWith(db, 'event', BigInt(first))
+  // A shard that is ill has its turn again, and sends nothing.
+  const pauses = await readPauses(shard).catch(() => [])
+  return pauses.some((pause) => pause.endpointId === endpointId)
 }
 
 /** A replay, and what has become of the events that it sent. */

@@ -48,8 +48,8 @@ const START = {
     'a snapshot. `{"snapshot": …, "reason": …}` answers 202 and sends exactly those events ' +
     'again, so many per second, whether they have arrived or not, under the same ids and with ' +
     'the same bytes as before. Events that are no longer kept cannot be sent, and nothing is ' +
-    'sent to an endpoint that is disabled: enable it first. A replay ends when its endpoint is ' +
-    'removed.',
+    'sent to an endpoint that is disabled: enable it first. A replay waits while its endpoint is ' +
+    'not called, and ends when that is removed.',
   headers: ActHeaders,
   params: IdParams('The endpoint.'),
   body: Type.Union([planRequest(ReplayFilterBody, WORDS), startRequest(WORDS)], {

@@ -3,7 +3,7 @@ import type { Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
 import { readEndpoint } from '../webhooks/store.ts'
-import { endedWithEndpoint, replayStep } from './events.ts'
+import { endedWithEndpoint, replayStep, waitsForEndpoint } from './events.ts'
 import { redriveStep } from './letters.ts'
 import { readRun, runStarted } from './read-store.ts'
 import {
@@ -14,6 +14,7 @@ import {
   startRun,
   type Run,
   type RunKey,
+  type RunStep,
 } from './store.ts'
 
 /** A second's worth is one transaction in each shard, so this bounds a transaction too. */
@@ -25,6 +26,9 @@ const SNAPSHOT_MS_MAX = 15 * 60_000
 
 /** How long a process may work on one step before another takes it over. */
 const STEP_LEASE_MS = 30_000
+
+/** How often it is looked whether an endpoint that is not called now is called again. */
+const REST_MS = 5_000
 
 /** How often a process looks for runs that are due: a step is a second's worth. */
 const LOOK_MS = 1_000
@@ -158,7 +162,8 @@ function refuse(
  * over that second. Returns how many it did; null: no step is due. A step that is repeated after a
  * crash does nothing twice and counts the same. Letters that somebody else's lock keeps back have
  * their turn again after all others, and so have letters and events of a shard that fails: it is
- * told to `onError`. A replay ends when its endpoint was removed.
+ * told to `onError`. A replay waits while its endpoint is not called, so that what it sends does not
+ * pile up and arrive all at once, and ends when its endpoint was removed.
  */
 export async function step(
   world: ActWorld,
@@ -168,6 +173,10 @@ export async function step(
   const begun = await beginStep(world.db.global, id, STEP_LEASE_MS)
   if (begun === null) return null
   const { endpointId, ids } = begun
+  if (endpointId !== null && (await waitsForEndpoint(world.db, { endpointId, ids }))) {
+    await advanceRun(world.db.global, restingFrom(begun), NOTHING)
+    return 0
+  }
   const { busy, ...counts } = await (endpointId === null
     ? redriveStep(world, begun, onError)
     : replayStep(world.db, { ...begun, endpointId }, onError))
@@ -177,6 +186,13 @@ export async function step(
   if (busy.size > 0) await putOff(world.db.global, begun, counts, busy)
   else await advanceRun(world.db.global, begun, counts)
   return ids.length - busy.size
+}
+
+const NOTHING = { carriedOut: 0, skipped: 0, refused: 0, refusals: {} }
+
+/** A step in which nothing has its turn, and after which the next one is due later. */
+function restingFrom(step: RunStep): RunStep {
+  return { ...step, ids: [], begunAt: new Date(step.begunAt.getTime() + REST_MS - 1_000) }
 }
 
 /**

@@ -248,6 +248,15 @@ export const subscriptions: Handlers = {
       return []
     },
   },
+  subscriptions_pauses: {
+    run(tables, [shard, at], context) {
+      const nowMs = time(at, context)
+      return [...tables.subscriptions.rows.values()]
+        .filter((row) => row.shard === Number(shard) && row.deliver)
+        .filter(({ pausedUntil }) => (pausedUntil ?? 0) > nowMs)
+        .map((row) => ({ endpointId: row.endpointId, pausedUntil: new Date(row.pausedUntil ?? 0) }))
+    },
+  },
   subscriptions_arrived: {
     run(tables, [shard, at, id, ms], context) {
       const row = tables.subscriptions.get(knownKey(shard, id))
