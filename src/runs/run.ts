@@ -191,8 +191,8 @@ export async function step(
 const NOTHING = { carriedOut: 0, skipped: 0, refused: 0, refusals: {} }
 
 /** A step in which nothing has its turn, and after which the next one is due later. */
-function restingFrom(step: RunStep): RunStep {
-  return { ...step, ids: [], begunAt: new Date(step.begunAt.getTime() + REST_MS - 1_000) }
+function restingFrom(begun: RunStep): RunStep {
+  return { ...begun, ids: [], begunAt: new Date(begun.begunAt.getTime() + REST_MS - 1_000) }
 }
 
 /**
