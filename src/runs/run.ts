@@ -162,8 +162,8 @@ function refuse(
  * over that second. Returns how many it did; null: no step is due. A step that is repeated after a
  * crash does nothing twice and counts the same. Letters that somebody else's lock keeps back have
  * their turn again after all others, and so have letters and events of a shard that fails: it is
- * told to `onError`. A replay waits while its endpoint is not called, so that what it sends does not
- * pile up and arrive all at once, and ends when its endpoint was removed.
+ * told to `onError`. A replay waits while its endpoint is not called, so that what it sends does
+ * not pile up and arrive all at once, and ends when its endpoint was removed.
  */
 export async function step(
   world: ActWorld,
