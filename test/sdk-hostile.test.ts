@@ -155,8 +155,10 @@ test('a change without a key that may have been done is no refusal', async () =>
 
 test('what no request can be made of is a mistake, and no lost payment', async () => {
   const { payments: refunds, sent } = scripted([])
-  const by = { actor: 'a\nb' }
-  await assert.rejects(refunds.cancel(1, { reason: 'r' }, by), TypeError)
+  for (const actor of ['a\nb', '\u042f']) {
+    const canceled = refunds.cancel(1, { reason: 'r' }, { actor })
+    await assert.rejects(canceled, { name: 'TypeError', message: /The actor/ })
+  }
   assert.equal(sent.length, 0)
 })
 
@@ -167,6 +169,8 @@ test('options that nothing could be sent with, or for ever, are refused at once'
     { url: 'https://me:secret@payments.example' },
     { url: 'https://payments.example/?a=1' },
     { url: 'https://payments.example/#a' },
+    { url: 'https://payments.example?' },
+    { url: 'https://payments.example/#' },
     { apiKey: '' },
     { apiKey: 'pay_\u20ac' },
     { attemptsMax: 0 },

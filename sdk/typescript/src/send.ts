@@ -79,8 +79,9 @@ const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
 
 /** Options that nothing could be sent with, or that would be sent for ever, are a mistake. */
 export function checkOptions({ url, apiKey, attemptsMax = 1, attemptMsMax = 1 }: Options): void {
-  const { protocol, username, password, search, hash } = new URL(url)
-  if (!/^https?:$/.test(protocol) || username + password + search + hash !== '') {
+  const { protocol, username, password } = new URL(url)
+  // An empty query or fragment would end the path as well.
+  if (!/^https?:$/.test(protocol) || username + password !== '' || /[?#]/.test(url)) {
     throw new TypeError('The url is the address of the service, by http or https, and no more')
   }
   // Nothing of it is told: whoever mistypes one often has a good one in it.
@@ -117,6 +118,9 @@ export async function send(options: Options, request: Request): Promise<Reply> {
 
 /** What no request is made of is a mistake of the caller's, or its wish, and no lost answer. */
 function checkedHeaders(options: Options, request: Request): Headers {
+  if (/[^\x20-\xff]/.test(request.actor ?? '')) {
+    throw new TypeError('The actor is one line of Latin characters (ISO 8859-1)')
+  }
   const headers = new Headers(headersOf(options, request))
   request.signal?.throwIfAborted()
   return headers
