@@ -10,6 +10,8 @@ export interface Followed {
   readonly changes: Readonly<Record<string, (before: string) => string>>
   /** The scripts of package.json that its steps run. */
   readonly scripts: readonly string[]
+  /** Its check takes minutes in a browser, so that its types and rules are checked alone. */
+  readonly inBrowser?: true
 }
 
 /** A text with something behind the first place where `mark` stands. */
@@ -97,7 +99,61 @@ alter table users add column tea text;
 `
 const MIGRATION_FILE = `${String(readdirSync(join(ROOT, 'migrations')).length + 1).padStart(4, '0')}_tea.sql`
 
+const RULE = `
+  tea_named: warning('payment', 'No payment is called tea.', {
+    payment: \`idempotency_key = 'tea'\`,
+  }),`
+
+const DAMAGE = `
+  {
+    name: 'a payment that somebody called tea',
+    sql: [\`\${PAY} idempotency_key = 'tea' where id = \${PAID_IN}\`],
+    rules: ['tea_named'],
+  },`
+
+const IMPORT = "\nimport { Tea } from './screens/tea.tsx'"
+
+const SCREEN = `import { ScreenFrame } from '../parts/screen.tsx'
+import { words } from '../words/words.ts'
+
+/** The tea of the processes. */
+export function Tea() {
+  const title = words.value.screens.tea
+  return <ScreenFrame title={title}>{title}</ScreenFrame>
+}
+`
+
 export const FOLLOWED: readonly Followed[] = [
+  {
+    recipe: 'A rule of the books',
+    changes: {
+      'src/verify/rules.ts': behind('export const RULES = {', RULE),
+      'test/verify-damage-records.ts': behind(
+        'export const RECORD_DAMAGES: readonly Damage[] = [',
+        DAMAGE,
+      ),
+      'docs/reliability.md': (before) =>
+        before.replace(/plants (\d+) kinds/, (_, count) => `plants ${Number(count) + 1} kinds`),
+    },
+    scripts: ['ledger-page'],
+  },
+  {
+    recipe: 'A screen of the console',
+    changes: {
+      'console/screens/tea.tsx': () => SCREEN,
+      'console/exact/route.ts': behind("  'settings',", "\n  'tea',"),
+      'console/main.tsx': (before) =>
+        behind(
+          '      return <Settings />',
+          "\n    case 'tea':\n      return <Tea />",
+        )(behind("import { Settings } from './screens/settings.tsx'", IMPORT)(before)),
+      'console/app/keys.ts': behind("  settings: 's',", "\n  tea: 't',"),
+      'console/words/en.ts': behind("    settings: 'Settings',", "\n    tea: 'Tea',"),
+      'console/words/ru.ts': behind("    settings: 'Настройки',", "\n    tea: 'Чай',"),
+    },
+    scripts: [],
+    inBrowser: true,
+  },
   {
     recipe: 'A setting',
     changes: {
