@@ -115,6 +115,7 @@ test('what cannot be done with endpoints ends with 1, and a wrong call with 2', 
     [['rotate', '1', '--overlap-seconds', '604801'], 2, /a whole number of 0 to 604800/],
     [['listen', '--forward-to', 'ftp://x'], 2, /an http or https URL/],
     [['listen', '--forward-to', 'http://x\\@y'], 2, /an http or https URL/],
+    [['listen', '--forward-to', 'http://localhost:3000/hook#'], 2, /It has a fragment: nothing/],
     [['create', '--types', Array(51).fill('payment.*').join()], 2, /At most 50 types/],
     [['listen', '--secret', 'whsec_short'], 2, /at least 24 bytes/],
   ]
@@ -213,4 +214,18 @@ test('who listens is told that somebody else removed or disabled the subscriptio
     const left = await world.sql<object>(`select from webhook_endpoints where state <> 'removed'`)
     assert.equal(left.length, 0)
   }
+})
+
+test('listening ends as with Ctrl-C once nobody reads what it prints, and leaves nothing behind', async (t) => {
+  const { world } = await delivering(t)
+  const args = ['webhooks', 'listen']
+  const { child, output, ended } = await start(t, args, { DATABASE_URL: world.url })
+  await until('it listens', () => output()[0].includes('\n'))
+  child.stdout?.destroy()
+  await succeed(world)
+  await feed(world.db)
+  const { code, stderr } = await ended
+  assert.deepEqual([code, stderr], [0, ''])
+  const left = await world.sql<object>(`select from webhook_endpoints where state <> 'removed'`)
+  assert.equal(left.length, 0)
 })

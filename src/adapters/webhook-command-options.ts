@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import { messageNumber, WANTABLE, WANTED_MAX } from '../domain/event.ts'
+import { plainUrlProblem, URL_PROBLEMS } from '../domain/webhook.ts'
 
 /** What options of the commands about webhooks may say. */
 
@@ -45,11 +46,9 @@ function wholeNumber(text: string, min: number, max: number): number {
 
 /** Where events are forwarded to; unlike an endpoint it may be anywhere. */
 export function parseUrl(text: string): string {
-  const url = URL.canParse(text) && !text.includes('\\') ? new URL(text) : null
-  if (url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === '') {
-    return text
-  }
-  throw new InvalidArgumentError('It is an http or https URL without user and password.')
+  const problem = plainUrlProblem(text)
+  if (problem === null) return text
+  throw new InvalidArgumentError(`It must be an http or https URL. ${URL_PROBLEMS[problem]}`)
 }
 
 export function parseSecret(text: string): string {

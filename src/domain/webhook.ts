@@ -70,11 +70,21 @@ export function urlSentence(problem: string): string | null {
  * written: nothing in it is left out, or read as something else.
  */
 export function urlProblem(text: string, terms: UrlTerms): UrlProblem | null {
-  if (text.length > LENGTH_MAX) return 'too_long'
-  if (/[\p{C}\s]/u.test(text)) return 'characters'
-  if (!URL.canParse(text)) return 'malformed'
+  const problem = textProblem(text)
+  if (problem !== null) return problem
   const url = new URL(text)
   return schemeProblem(url, terms) ?? partProblem(text, url) ?? addressProblem(url, terms)
+}
+
+/** The same of a URL that may be http, and anywhere. */
+export function plainUrlProblem(text: string): UrlProblem | null {
+  return textProblem(text) ?? partProblem(text, new URL(text))
+}
+
+function textProblem(text: string): UrlProblem | null {
+  if (text.length > LENGTH_MAX) return 'too_long'
+  if (/[\p{C}\s]/u.test(text)) return 'characters'
+  return URL.canParse(text) ? null : 'malformed'
 }
 
 /** What is written otherwise than it is read, and parts that have nothing to say. */

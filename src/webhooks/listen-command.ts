@@ -38,6 +38,8 @@ async function listenHere(world: EndpointCommandWorld, options: ListenOptions): 
   const stopped = () => stop.abort()
   // Once: a second signal ends the process whatever it does.
   process.once('SIGINT', stopped).once('SIGTERM', stopped)
+  // Nobody reads any more, as behind `| head`.
+  process.stdout.once('error', stopped)
   const onReady = () => {
     if (json) return print(writeJson({ listening: true, url, secret }))
     print(url === null ? 'Listening. Ctrl-C ends it.' : `Forwarding to ${url}. Ctrl-C ends it.`)
