@@ -17,7 +17,7 @@ import {
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
 import { shardsWithDeliveries } from '../webhooks/deliveries-store.ts'
-import { AHEAD, deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
+import { AHEAD, aheadOf, deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
@@ -34,12 +34,15 @@ const TOGETHER = (AT_ONCE + AHEAD) * ENDPOINTS_MAX
 /** Longer than any call may take, so that no other worker repeats one that is under way. */
 const LEASE_MS = 45_000
 
-/** Deliver events where this process works. What the API's routes need; null: it has none. */
-export function openWebhooks(shared: Process, roles: Roles) {
+/**
+ * Deliver events where this process works. `paying` says how many payments it has in hand. What the
+ * API's routes need; null: it has none.
+ */
+export function openWebhooks(shared: Process, roles: Roles, paying: () => number) {
   if (!usesDatabase(roles)) return null
   const sender = openSender(shared)
   if (roles.worker) {
-    const deliveries = openDeliveries(shared, sender)
+    const deliveries = openDeliveries(shared, sender, paying)
     shared.stops.push(() => deliveries.stop())
   }
   return roles.api ? endpointWorld(shared, sender) : null
@@ -100,7 +103,7 @@ function endpointWorld({ db, config }: { db: Db; config: Config }, sender: Webho
 }
 
 /** Deliver events: claimed, leased and settled as charges are, by a loop of its own. */
-function openDeliveries(shared: Process, sender: WebhookSender): Worker {
+function openDeliveries(shared: Process, sender: WebhookSender, paying: () => number): Worker {
   const { config, log, tracer } = shared
   const turns = shardTurns({
     ...shared.db,
@@ -123,6 +126,7 @@ function openDeliveries(shared: Process, sender: WebhookSender): Worker {
   }
   const places = deliveryPlaces({
     clock: systemClock,
+    ahead: aheadOf(systemClock, paying),
     onHalf() {
       // What waited for these places was passed over as if it were not there.
       turns.wake()
