@@ -44,13 +44,22 @@ const LONGEST = [
   'locks',
   'webhooks',
   'hostile-input',
-  'watch',
   'keys',
   'cut-short',
   'embedded-postgres',
   'failover',
   'pages',
   'readme',
+  'connections',
+  'currency-accounts',
+  'openapi-document',
+  'event-routes',
+  'series',
+  'migrate',
+  'exact-money',
+  'change-outcomes',
+  'journal',
+  'admission',
 ].map((name) => `test/${name}.test.ts`)
 
 /** @param {string} name */
