@@ -1,5 +1,9 @@
 import { SETTING_RULES, UNSAID } from '../src/config/config.ts'
-import { COMMON_SETTINGS, DRIVER_SETTINGS, type GatewaySetting } from '../src/config/drivers.ts'
+import {
+  COMMON_SETTINGS,
+  DRIVER_SETTINGS,
+  type GatewaySetting,
+} from '../src/config/driver-settings.ts'
 import type { Setting } from '../src/config/kinds.ts'
 import { PRODUCTION_RULES } from '../src/config/production.ts'
 import { SETTINGS } from '../src/config/settings.ts'

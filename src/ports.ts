@@ -1,5 +1,5 @@
 import type { CameBack, ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
-import type { GatewayOperation, GatewayProfile } from './domain/gateway.ts'
+import type { GatewayOperation, GatewayProfile } from './domain/gateway-profile.ts'
 import type { EndStatus, Operation } from './domain/payment.ts'
 import type { Grown } from './domain/shard.ts'
 

@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { shownBreaker } from '../src/domain/breaker.ts'
 import type { AdmissionRefusal } from '../src/domain/admission.ts'
-import { UNROUTED } from '../src/domain/routes.ts'
+import { UNROUTED } from '../src/domain/routing.ts'
 import type { Operation } from '../src/domain/payment.ts'
 import type { SharedBreaker } from '../src/gateways/breaker-store.ts'
 import type { Admission } from '../src/payments/admission.ts'
 import { GatewayUnavailable, Overloaded } from '../src/ports.ts'
-import { admitting, routeProbes } from '../src/process/admission.ts'
+import { admitting, routeProbes } from '../src/process/load-gate.ts'
 
 const draft = (type: PaymentDraft['type'], amount: bigint): PaymentDraft => ({
   type,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadConfig } from '../src/config/config.ts'
-import { parseRoutes } from '../src/domain/routes.ts'
+import { parseRoutes } from '../src/domain/routing.ts'
 import { routeProblems } from '../src/process/routing.ts'
 import { problemsOf } from './config-kit.ts'
 

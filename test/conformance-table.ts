@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { WORDS, type Conform, type Vocabulary, type Word } from './conformer.ts'
 import { http, peer } from './misbehaving-peer.ts'
 

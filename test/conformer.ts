@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import type { Gateway, RawNotice } from '../src/ports.ts'
 import type { ManualClock } from './harness.ts'
 

@@ -9,7 +9,7 @@ import { AMOUNTS_MAX, formatMoney, parseDecimal } from '../src/domain/money.ts'
 import { detailOf, REFUSALS } from '../src/domain/refusal.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import { isRefusal, readDraft, respond } from '../src/payments/api.ts'
-import { writeJson } from '../src/domain/json.ts'
+import { writeJson } from '../src/domain/exact-json.ts'
 import { testWorld } from './harness.ts'
 import { verifyWorld, violated } from './verify-history.ts'
 

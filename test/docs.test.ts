@@ -69,7 +69,7 @@ test('docs/errors.md lists every word that `errors` may say, and no other', () =
   const said = sources('src').flatMap(({ path, text }) => [
     ...text.matchAll(/\b(?:pointer|field|name)\b[^{}]{0,80}\bcode: '(\w+)'/g),
     ...(path.startsWith('src/http/') ? text.matchAll(/\bwhy: '(\w+)'|\bunreadable\('(\w+)'/g) : []),
-    ...(path === 'src/http/json.ts' ? text.matchAll(/\breturn '(\w+)'/g) : []),
+    ...(path === 'src/http/strict-json.ts' ? text.matchAll(/\breturn '(\w+)'/g) : []),
     ...(path === 'src/http/failures.ts' ? text.matchAll(/^ {4}\w+: '(\w+)',$/gm) : []),
   ])
   const schema = ['minLength', 'format']

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Compile } from 'typebox/schema'
-import { writeJson } from '../src/domain/json.ts'
+import { writeJson } from '../src/domain/exact-json.ts'
 import { EVENT_NAMES, wantedTypes } from '../src/domain/event.ts'
 import { EventBody, eventBody } from '../src/events/bodies.ts'
 import { feed } from '../src/events/feed.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import type { Faults } from '../src/mock-gateway/faults.ts'
 import type { MockGateway } from '../src/mock-gateway/server.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { gateway, http, peer, REQUEST } from './misbehaving-peer.ts'
 
 const YEN: GatewayOperation = { ...REQUEST, amount: 1_500n, currency: 'JPY', exponent: 0 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
-import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
+import { chargeKind, lookupKind, type Shape } from '../src/domain/reply-outcome.ts'
 import type { RetryPolicy } from '../src/domain/decision.ts'
 import { charge, claim, type ChargeWorld } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'

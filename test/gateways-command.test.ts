@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { askGateway, lookAtGateways } from '../src/charging/gateway-look.ts'
-import { scopeOf } from '../src/http/auth.ts'
+import { scopeOf } from '../src/http/scopes.ts'
 import { scriptedGateway, testWorld } from './harness.ts'
 import { serveMock } from './mock-server.ts'
 import { run } from './programs.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import type { Clock } from '../src/ports.ts'
 import {
   declined,

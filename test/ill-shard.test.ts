@@ -19,7 +19,7 @@ import {
   type ListCharges,
 } from '../src/ports.ts'
 import { reportJson } from '../src/verify/report.ts'
-import { recentVerifier } from '../src/verify/watch.ts'
+import { recentVerifier } from '../src/verify/verifier.ts'
 import { verify } from '../src/verify/verify.ts'
 import { runVerify } from '../src/verify/command.ts'
 import { somebodyElse } from './operators.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseMoney } from '../src/domain/money.ts'
-import { readJson } from '../src/http/json.ts'
+import { readJson } from '../src/http/strict-json.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'utf8')
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { knownOf } from '../src/dead-letters/evidence-store.ts'
+import { knownOf } from '../src/dead-letters/known-store.ts'
 import { actsOfPayment, insertActs } from '../src/operators/acts-store.ts'
 import {
   closeLetters,

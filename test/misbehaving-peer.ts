@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { httpGateway, type HttpGatewayOptions } from '../src/gateways/http-gateway.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import type { Gateway } from '../src/ports.ts'
 import { profileOf } from './profiles.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { writeJson } from '../src/domain/json.ts'
+import { writeJson } from '../src/domain/exact-json.ts'
 import { EXPONENTS, type Exponent } from '../src/domain/currency.ts'
 import {
   AMOUNTS_MAX,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Answer, DraftField } from '../src/domain/acceptance.ts'
-import { writeJson } from '../src/domain/json.ts'
+import { writeJson } from '../src/domain/exact-json.ts'
 import type { PaymentType } from '../src/domain/payment.ts'
 import { isRefusal, readDraft, respond, respondToItem, undecided } from '../src/payments/api.ts'
 import { FORMS } from '../src/payments/body-fields.ts'

@@ -1,5 +1,5 @@
 import type { Promises } from '../src/domain/decision.ts'
-import type { GatewayProfile } from '../src/domain/gateway.ts'
+import type { GatewayProfile } from '../src/domain/gateway-profile.ts'
 import { OPERATIONS } from '../src/domain/payment.ts'
 
 /** A gateway that promises this, and carries out everything in every currency. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { scopeOf } from '../src/http/auth.ts'
+import { scopeOf } from '../src/http/scopes.ts'
 import { testWorld } from './harness.ts'
 import { openLetter } from './operators.ts'
 import { done as paid, refunded } from './refunds-kit.ts'

@@ -1,7 +1,7 @@
 import { FAULT_SETTINGS } from '../src/mock-gateway/faults.ts'
 import { DECLINE_WORDS } from '../src/domain/decline.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
-import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
+import { chargeKind, lookupKind, type Shape } from '../src/domain/reply-outcome.ts'
 import { STRIPE_WORDS } from '../src/gateways/stripe-declines.ts'
 import { readObject } from '../src/gateways/stripe-objects.ts'
 import {

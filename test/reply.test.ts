@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { chargeKind, lookupKind, type Shape } from '../src/domain/reply.ts'
+import { chargeKind, lookupKind, type Shape } from '../src/domain/reply-outcome.ts'
 import { SHAPES, withTables } from './reply-table.ts'
 import { ROOT } from './sources.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decideBatch, type Books, type PaymentDraft, type Terms } from '../src/domain/acceptance.ts'
-import type { GatewayProfile } from '../src/domain/gateway.ts'
-import { parseRoutes, routing, UNROUTED } from '../src/domain/routes.ts'
+import type { GatewayProfile } from '../src/domain/gateway-profile.ts'
+import { parseRoutes, routing, UNROUTED } from '../src/domain/routing.ts'
 import { profileOf } from './profiles.ts'
 
 const PROMISES = { repeats: 'first_answer', keyLifeMs: 3_600_000, lookup: 'consistent' } as const

@@ -6,7 +6,7 @@ import { BREAKER_POLICY } from '../src/domain/breaker.ts'
 import { OPERATIONS, type PaymentType } from '../src/domain/payment.ts'
 import { guardedGateway } from '../src/gateways/guarded.ts'
 import { sharedBreakers, type Alert } from '../src/gateways/shared-breaker.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import type { Gateway } from '../src/ports.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CURRENCIES, type Exponent } from '../src/domain/currency.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { fromStripe, STRIPE_CURRENCIES, toStripe } from '../src/gateways/stripe-amount.ts'
 import { executeCall, lookupCall } from '../src/gateways/stripe-call.ts'
 import { detailsOf } from './driver-kit.ts'

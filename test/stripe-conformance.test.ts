@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import Stripe from 'stripe'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { stripeChargeKind, stripeLookupKind } from '../src/gateways/stripe-reply.ts'
 import type { RawNotice } from '../src/ports.ts'
 import { vocabularyOf } from './conformance-table.ts'

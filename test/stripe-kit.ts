@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test'
 import Stripe from 'stripe'
 import { systemClock } from '../src/adapters/clock.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { stripeGateway, type StripeOptions } from '../src/gateways/stripe.ts'
 import type { Gateway } from '../src/ports.ts'
 import { detailsOf } from './driver-kit.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Stripe from 'stripe'
-import { writeJson } from '../src/domain/json.ts'
+import { writeJson } from '../src/domain/exact-json.ts'
 import { readStripeNotice } from '../src/gateways/stripe-notice.ts'
 import { stripeDriver } from './stripe-kit.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { writeJson } from '../src/domain/json.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import { writeJson } from '../src/domain/exact-json.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { DECLINE_WORDS } from '../src/domain/decline.ts'
 import { wordFor } from '../src/gateways/stripe-declines.ts'
 import {

@@ -12,7 +12,7 @@ import type { Report } from '../src/verify/report.ts'
 import { ID_BEFORE_ALL, inSnapshot, spanValues } from '../src/verify/snapshot-store.ts'
 import { USERS_IN_LIST, USERS_IN_RANGE } from '../src/verify/users-store.ts'
 import { verify } from '../src/verify/verify.ts'
-import { recentVerifier, startVerifier } from '../src/verify/watch.ts'
+import { recentVerifier, startVerifier } from '../src/verify/verifier.ts'
 import { testWorld, type TestWorld, openDb, raw } from './harness.ts'
 import { busyHistory, randomDrafts, verifyWorld, violated } from './verify-history.ts'
 

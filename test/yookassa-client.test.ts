@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { test, type TestContext } from 'node:test'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { yookassaDecline } from '../src/gateways/yookassa-reply.ts'
 import { runClient, skipWithout } from './python.ts'
 import { serveMock } from './mock-server.ts'

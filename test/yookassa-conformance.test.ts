@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { formatMoney } from '../src/domain/money.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { yookassaCharge, yookassaLookup } from '../src/gateways/yookassa-reply.ts'
 import { vocabularyOf } from './conformance-table.ts'
 import type { Conformer, Noticing } from './conformer.ts'

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
-import type { GatewayOperation } from '../src/domain/gateway.ts'
+import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { yookassaGateway, type YookassaOptions } from '../src/gateways/yookassa.ts'
 import type { Gateway } from '../src/ports.ts'
 import { detailsOf } from './driver-kit.ts'

@@ -1,5 +1,5 @@
 import { Agent, Pool, request, type Dispatcher } from 'undici'
-import { readExactJson, writeJson } from '../src/domain/json.ts'
+import { readExactJson, writeJson } from '../src/domain/exact-json.ts'
 import { printable } from '../src/domain/printable.ts'
 import { reasonOf } from '../src/domain/error-reason.ts'
 import type { Clock } from '../src/ports.ts'

@@ -2,7 +2,7 @@ import { systemClock } from '../../src/adapters/clock.ts'
 import { postgres } from '../../src/adapters/postgres.ts'
 import { claim, type Claim, type Settlement } from '../../src/charging/charge.ts'
 import { settle } from '../../src/charging/settle.ts'
-import type { GatewayProfile } from '../../src/domain/gateway.ts'
+import type { GatewayProfile } from '../../src/domain/gateway-profile.ts'
 import { OPERATIONS } from '../../src/domain/payment.ts'
 import type { Database } from '../rig.ts'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { CommanderError } from 'commander'
 import { ConfigError } from '../config/config-error.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { Operator } from '../domain/operator.ts'
 import { shortestMoney } from '../domain/money.ts'
 import { detailOf, type Refusal } from '../domain/refusal.ts'

@@ -1,4 +1,4 @@
-import { parseJson, writeJson } from '../domain/json.ts'
+import { parseJson, writeJson } from '../domain/exact-json.ts'
 import type { SpanAttributes, SpanStart } from '../ports.ts'
 import type { EndedSpan } from './tracer.ts'
 

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { shardsText, UNFINISHED, type Grown } from '../domain/shard.ts'
 import type { Server } from '../ports.ts'
 import { columnList, quoted, BACKUP_TABLES, type FoundTable } from './backup.ts'

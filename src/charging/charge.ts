@@ -5,7 +5,7 @@ import { operationOf, OPERATIONS, type Operation, type Payment } from '../domain
 import type { Call, Decision, RetryPolicy, TaskState } from '../domain/decision.ts'
 import { doubtedNow } from '../domain/doubt.ts'
 import { next } from '../domain/retry.ts'
-import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
+import type { GatewayOperation, GatewayProfile } from '../domain/gateway-profile.ts'
 import type { Clock, Db, Evidence, Gateway, Runner, Shard } from '../ports.ts'
 import { claimTasks, type ClaimedTask } from '../queue/claims-store.ts'
 import { readShares, type Share } from '../payments/back-store.ts'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { JSON_OPTION, type AsJson } from '../adapters/command-options.ts'
 import { print, refusedAs, withOpen, type Opened } from '../adapters/commands.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { Clock, Db, Gateway } from '../ports.ts'
 import {
   askGateway,

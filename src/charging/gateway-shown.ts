@@ -1,4 +1,4 @@
-import type { RouteRule } from '../domain/routes.ts'
+import type { RouteRule } from '../domain/routing.ts'
 import type { Probed, GatewayLook } from './gateway-look.ts'
 
 /** A gateway as the API shows it. */

@@ -1,4 +1,4 @@
-import type { GatewayProfile } from '../domain/gateway.ts'
+import type { GatewayProfile } from '../domain/gateway-profile.ts'
 import type { Operation, Route } from '../domain/payment.ts'
 import type { Db, Gateway, Notice, RawNotice, Runner, Shard } from '../ports.ts'
 import { eachInTurn, shardWith, whole } from '../each-shard.ts'

@@ -1,5 +1,5 @@
-import { writeJson } from '../domain/json.ts'
-import type { RouteRule } from '../domain/routes.ts'
+import { writeJson } from '../domain/exact-json.ts'
+import type { RouteRule } from '../domain/routing.ts'
 import {
   COMMON_SETTINGS,
   DRIVER_RULES,
@@ -7,7 +7,7 @@ import {
   type DriverName,
   type GatewaySetting,
   type ValuesOf,
-} from './drivers.ts'
+} from './driver-settings.ts'
 import { isMockGateway } from './production.ts'
 import { SETTINGS } from './settings.ts'
 

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { exponentOf } from '../domain/currency.ts'
 import { parseFeeMins } from '../domain/fee.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
-import { GATEWAY_NAME, parseRoutes } from '../domain/routes.ts'
+import { GATEWAY_NAME, parseRoutes } from '../domain/routing.ts'
 import { serverUrls } from '../domain/server-urls.ts'
 
 /**

@@ -6,7 +6,7 @@ import {
   type ActOptions,
 } from '../adapters/command-options.ts'
 import { operatorHere, print, refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { correct } from './correct.ts'
 
 /**

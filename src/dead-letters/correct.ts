@@ -16,7 +16,7 @@ import {
   type Refused,
   type LetterVerdict,
 } from './letter-act.ts'
-import { knownOf } from './evidence-store.ts'
+import { knownOf } from './known-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
 import { claimName, namesOf } from './resolve.ts'

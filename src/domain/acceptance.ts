@@ -6,7 +6,7 @@ import { holdEntry, total, type Entry } from './ledger.ts'
 import { inCurrency, shortest, type Decimal, type MoneyProblem } from './money.ts'
 import type { Payment, PaymentType } from './payment.ts'
 import type { Refusal } from './refusal.ts'
-import { UNROUTED, type Routing } from './routes.ts'
+import { UNROUTED, type Routing } from './routing.ts'
 import { differing, type SentFields } from './sent-fields.ts'
 
 /** A payment as it was asked for. */

@@ -1,5 +1,5 @@
 import type { Exponent } from './currency.ts'
-import { exactNumber, printingDouble, type JsonNumber } from './json.ts'
+import { exactNumber, printingDouble, type JsonNumber } from './exact-json.ts'
 
 /** Ten to the power of 0 to 4: by exponent, what one major unit is in minor units. */
 const POWERS = [1n, 10n, 100n, 1_000n, 10_000n] as const

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { writeJson } from './json.ts'
+import { writeJson } from './exact-json.ts'
 
 /** How a secret is written. What stands behind it is base64. */
 const PREFIX = 'whsec_'

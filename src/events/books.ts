@@ -1,4 +1,4 @@
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { Db } from '../ports.ts'
 import type { Report } from '../verify/report.ts'
 import { tellEvent } from './store.ts'

@@ -1,6 +1,6 @@
 import type { CameBack, ChargeOutcome } from '../domain/outcome.ts'
 import type { Evidence } from '../ports.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { Exchange, HttpCall } from './http-exchange.ts'
 import { fieldsIn } from './http-reply.ts'
 

@@ -11,7 +11,7 @@ import {
   type Why,
 } from '../domain/breaker.ts'
 import type { Operation } from '../domain/payment.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
 
 /** What a guarded gateway saw of one call. */

@@ -1,4 +1,4 @@
-import { readExactJson } from '../domain/json.ts'
+import { readExactJson } from '../domain/exact-json.ts'
 import { printable } from '../domain/printable.ts'
 import { reasonOf } from '../domain/error-reason.ts'
 import { SAID_KINDS } from '../domain/returns.ts'

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import type { Shape } from '../domain/reply.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { Shape } from '../domain/reply-outcome.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { PayerAction } from '../domain/outcome.ts'
 import type { CarriedType } from '../domain/payment.ts'
 import { hasKeyTwice, withClearRows } from './json-keys.ts'

@@ -1,4 +1,4 @@
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { CameBack, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { failedAfterAll, oursIn } from './driver.ts'
 import { whyNoPage } from './driver-lists.ts'

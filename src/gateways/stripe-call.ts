@@ -1,4 +1,4 @@
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import { toStripe } from './stripe-amount.ts'
 import type { HttpCall } from './http-exchange.ts'
 

@@ -1,4 +1,4 @@
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { CameBack, ChargeOutcome, LookupOutcome, UnreadReturn } from '../domain/outcome.ts'
 import { payerPage } from './driver.ts'
 import { fieldsIn, isFields, type ReplyFields } from './http-reply.ts'

@@ -1,6 +1,6 @@
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
-import { chargeKind, lookupKind, type Shape } from '../domain/reply.ts'
+import { chargeKind, lookupKind, type Shape } from '../domain/reply-outcome.ts'
 import { fieldsIn, isFields, objectOf, type ReplyFields } from './http-reply.ts'
 import { isDecline } from './stripe-declines.ts'
 import { readObject, type StripeWord } from './stripe-objects.ts'

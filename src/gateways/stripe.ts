@@ -1,5 +1,5 @@
 import { isStripeTestKey } from '../domain/test-keys.ts'
-import type { GatewayOperation, GatewayProfile } from '../domain/gateway.ts'
+import type { GatewayOperation, GatewayProfile } from '../domain/gateway-profile.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import type { Clock, Evidence, Gateway } from '../ports.ts'
 import { declined, readExchange, unanswered, unasked, urlParts } from './driver.ts'

@@ -1,4 +1,4 @@
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { Evidence, Gateway, Tracer } from '../ports.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { isYookassaTestKey } from '../domain/test-keys.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { CameBack, LookupOutcome, ToldRefund, UnreadReturn } from '../domain/outcome.ts'
 import { typeOf, type Operation } from '../domain/payment.ts'
 import type { Clock, Evidence, GatewayCharge, GatewayReturn, ListCharges } from '../ports.ts'

@@ -1,5 +1,5 @@
 import { declineWords } from '../domain/decline.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { payerPage } from './driver.ts'
 import { codeIn, fieldsIn, minorUnits, objectOf, type ReplyFields } from './http-reply.ts'

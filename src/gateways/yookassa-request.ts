@@ -1,6 +1,6 @@
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { formatMoney } from '../domain/money.ts'
-import type { GatewayOperation } from '../domain/gateway.ts'
+import type { GatewayOperation } from '../domain/gateway-profile.ts'
 import type { Operation } from '../domain/payment.ts'
 import { OUR_YOOKASSA_NAMES } from './yookassa-reply.ts'
 

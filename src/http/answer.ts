@@ -1,5 +1,5 @@
 import { toWire } from '../domain/money.ts'
-import type { JsonNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/exact-json.ts'
 import { detailOf, REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 
 /** What a request is answered with, whoever writes it to the wire. */

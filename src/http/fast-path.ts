@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { refusalAnswer, type HttpAnswer } from './answer.ts'
 import { trusted } from './connections.ts'
 import { reportFailure } from './failures.ts'
 import { SAFE_HEADERS } from './headers.ts'
-import { readJson } from './json.ts'
+import { readJson } from './strict-json.ts'
 import { violationOf } from './preconditions.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { problem, refusalAnswer, type HttpAnswer } from './answer.ts'
 import { Money, oneOf } from './schemas.ts'

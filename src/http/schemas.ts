@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { JsonNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/exact-json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { ID_MAX } from '../domain/shard.ts'
 import { REASON_LENGTH_MAX, REASON_PATTERN } from '../domain/words.ts'

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { REFUSALS, type RefusalCode } from '../domain/refusal.ts'
 import { problem } from './answer.ts'
 import { afterAnswers } from './connections.ts'

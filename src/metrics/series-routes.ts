@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { exponentIn } from '../domain/currency.ts'
-import type { JsonNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/exact-json.ts'
 import { toWire } from '../domain/money.ts'
 import { SPANS, type SeriesSpan } from '../domain/series.ts'
 import { refusals } from '../http/problem.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert'
-import type { JsonNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/exact-json.ts'
 import { toWire } from '../domain/money.ts'
 import type { Fault, Faults, Plan } from './faults.ts'
 import { decimalsOf, returnRef, type GivenBack, type Returned } from './given-back.ts'

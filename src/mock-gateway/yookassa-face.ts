@@ -1,4 +1,4 @@
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import {
   nextFate,
   openKeys,

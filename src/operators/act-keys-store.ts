@@ -1,4 +1,4 @@
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { ActKey } from '../domain/operator.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { parseIdArgument, withActOptions, type ActOptions } from '../adapters/command-options.ts'
 import { operatorHere, print, refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { cancelUnderKey, type CancelWorld } from './cancel.ts'
 
 /**

@@ -6,7 +6,7 @@ import type {
   DraftRefusal,
 } from '../domain/acceptance.ts'
 import { readDetails, type DetailFields } from '../domain/details.ts'
-import type { JsonNumber } from '../domain/json.ts'
+import type { JsonNumber } from '../domain/exact-json.ts'
 import { exponentOf, type Exponent } from '../domain/currency.ts'
 import { parseDecimal, parseMoney, toWire, type MoneyProblem } from '../domain/money.ts'
 import type { PaymentType } from '../domain/payment.ts'

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { DETAIL_PATTERNS, type Details } from '../domain/details.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { Refusal } from '../domain/refusal.ts'
 import { readKey } from '../http/idempotency.ts'
 import { IntegerText, nullable, oneOf, parseSpan, SHOWN } from '../http/schemas.ts'

@@ -3,7 +3,7 @@ import { columns, numbers } from '../domain/columns.ts'
 import type { Details } from '../domain/details.ts'
 import type { BookedType } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
 interface NotedRow extends Omit<Details, 'metadata'> {

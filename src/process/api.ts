@@ -60,7 +60,7 @@ import {
   openGate,
   routeProbes,
   showBreakers,
-} from './admission.ts'
+} from './load-gate.ts'
 import { gatewayRoutes } from '../charging/gateway-routes.ts'
 import { knownGateways, profilesOf, routingOf, termsOf } from './routing.ts'
 import { countEnqueued, type Process } from './shared.ts'

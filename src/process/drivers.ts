@@ -1,6 +1,6 @@
-import type { DriverName } from '../config/drivers.ts'
+import type { DriverName } from '../config/driver-settings.ts'
 import { assumed, type GatewayConfig, type GatewayOf } from '../config/gateways.ts'
-import type { GatewayProfile } from '../domain/gateway.ts'
+import type { GatewayProfile } from '../domain/gateway-profile.ts'
 import { exponentOf, untoldCurrency } from '../domain/currency.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
 import { readHttpNotice } from '../gateways/http-notice.ts'

@@ -3,7 +3,7 @@ import type { AsJson } from '../adapters/command-options.ts'
 import { print } from '../adapters/commands.ts'
 import { migrate, migrationStatus } from '../adapters/migrate.ts'
 import { loadConfig, readEnvironment } from '../config/config.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { closing } from './closing.ts'
 import { openDatabase, placeOf, serversOf } from './database.ts'
 

@@ -7,11 +7,11 @@ import { gatewaysCommand } from '../charging/command.ts'
 import { exportCommand } from '../export/command.ts'
 import { keysCommand } from '../keys/command.ts'
 import { newProgram } from './command-line.ts'
-import type { BackupOptions } from './backup.ts'
+import type { BackupOptions } from './backup-command.ts'
 import type { DistributeOptions } from './distribute.ts'
 import type { MigrateOptions } from './migrating.ts'
-import type { ReshardOptions } from './reshard.ts'
-import type { RestoreOptions } from './restore.ts'
+import type { ReshardOptions } from './reshard-command.ts'
+import type { RestoreOptions } from './restore-command.ts'
 import type { Tool } from './tool.ts'
 import type { Roles } from './shared.ts'
 import { VERSION } from './version.ts'
@@ -43,10 +43,11 @@ const runMigrate = async (options: MigrateOptions) =>
 const runDistribute = async (options: DistributeOptions) =>
   (await import('./distribute.ts')).runDistribute(options)
 const runReshard = async (options: ReshardOptions) =>
-  (await import('./reshard.ts')).runReshard(options)
-const runBackup = async (options: BackupOptions) => (await import('./backup.ts')).runBackup(options)
+  (await import('./reshard-command.ts')).runReshard(options)
+const runBackup = async (options: BackupOptions) =>
+  (await import('./backup-command.ts')).runBackup(options)
 const runRestore = async (options: RestoreOptions) =>
-  (await import('./restore.ts')).runRestore(options)
+  (await import('./restore-command.ts')).runRestore(options)
 
 /** Every command of `payments`, with its options and help. */
 export const program = newProgram('payments')

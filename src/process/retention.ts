@@ -5,7 +5,7 @@ import { forgetTraces } from '../payments/traces-store.ts'
 import type { Db, Shard } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { forgetItems } from '../runs/store.ts'
-import { dropOldEvents } from '../webhooks/retention.ts'
+import { dropOldEvents } from '../webhooks/drop-old-events.ts'
 import type { Process } from './shared.ts'
 
 /** How often what is old is forgotten, in milliseconds. */

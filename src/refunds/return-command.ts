@@ -13,7 +13,7 @@ import {
   withOpen,
   type Opened,
 } from '../adapters/commands.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { parseMoney } from '../domain/money.ts'
 import type { SaidKind } from '../domain/returns.ts'
 import { exponentsOf } from './exponents.ts'

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { operatorHere, withOpen, type Opened } from '../adapters/commands.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { exponentIn } from '../domain/currency.ts'
 import { formatMoney } from '../domain/money.ts'
 import { plan, type Plan, type Sum } from './letters.ts'

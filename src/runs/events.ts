@@ -6,10 +6,10 @@ import {
   disabledLately,
   recordedSince,
   typesChanged,
-} from '../webhooks/acts-store.ts'
+} from '../webhooks/endpoint-acts-store.ts'
 import { replayDeliveries } from '../webhooks/sent-again-store.ts'
 import { replayStates, type ReplayFilter } from '../webhooks/replayed-store.ts'
-import type { FoundEvents } from '../webhooks/replay-bodies.ts'
+import type { FoundEvents } from '../webhooks/replay-plan-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
 import { readPauses } from '../webhooks/subscriptions-store.ts'
 import { findMatching, type Bounds } from './matching.ts'

@@ -3,8 +3,8 @@ import { parseIdArgument } from '../adapters/command-options.ts'
 import { CommandMisused, operatorHere, refusedAs } from '../adapters/commands.ts'
 import { withOpen, type Opened } from '../adapters/commands.ts'
 import { parseTypes } from '../adapters/webhook-command-options.ts'
-import { writeJson } from '../domain/json.ts'
-import type { FoundEvents } from '../webhooks/replay-bodies.ts'
+import { writeJson } from '../domain/exact-json.ts'
+import type { FoundEvents } from '../webhooks/replay-plan-bodies.ts'
 import { readEndpoint } from '../webhooks/store.ts'
 import { planReplay, REPLAY_RATE_DEFAULT, replayOf, type ReplayRequest } from './events.ts'
 import { readRun } from './read-store.ts'
@@ -119,7 +119,7 @@ function ending(run: Run): string {
 // The schemas of the API are loaded where they are needed: help does without.
 
 async function planBody(id: bigint, found: FoundEvents) {
-  const { replayPlanBody } = await import('../webhooks/replay-bodies.ts')
+  const { replayPlanBody } = await import('../webhooks/replay-plan-bodies.ts')
   return replayPlanBody(id, found)
 }
 

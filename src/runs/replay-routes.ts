@@ -7,7 +7,7 @@ import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
 import { NO_QUERY } from '../http/page.ts'
 import type { Db } from '../ports.ts'
-import { ReplayFilterBody, replayPlanBody, ReplayPlanBody } from '../webhooks/replay-bodies.ts'
+import { ReplayFilterBody, replayPlanBody, ReplayPlanBody } from '../webhooks/replay-plan-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
 import {
   planReplay,

@@ -16,7 +16,7 @@ import {
 } from '../adapters/commands.ts'
 import { exponentIn } from '../domain/currency.ts'
 import type { Erased } from '../domain/details.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { formatMoney } from '../domain/money.ts'
 import type { Operator } from '../domain/operator.ts'
 import { printable } from '../domain/printable.ts'

@@ -1,6 +1,6 @@
 import { columns } from '../domain/columns.ts'
 import type { UserTexts } from '../domain/details.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { Runner, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 interface SaidRow {

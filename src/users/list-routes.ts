@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { DETAIL_PATTERNS } from '../domain/details.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { refusals, refuse } from '../http/problem.ts'
 import { readBelow, writeBelow } from '../http/cursor.ts'
 import { Cursor, PAGE_SIZE } from '../http/page.ts'

@@ -1,5 +1,5 @@
 import { columns } from '../domain/columns.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { KeyHolder, UserKey } from '../domain/opening.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 

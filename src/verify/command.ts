@@ -13,10 +13,10 @@ import {
 } from '../adapters/terminal.ts'
 import { httpCharges } from '../gateways/http-charges.ts'
 import type { GatewayList } from '../ports.ts'
-import type { Floor } from './check.ts'
+import type { Floor } from './check-rows.ts'
 import type { Progress, VerifyWorld } from './pass.ts'
 import { nameOf, reportJson, type Report } from './report.ts'
-import type { ListedGateway } from './gateway.ts'
+import type { ListedGateway } from './compare-with-gateway.ts'
 import { EXAMPLES_MAX, verify } from './verify.ts'
 
 /** Exit codes of `payments verify`. */

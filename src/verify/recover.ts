@@ -1,6 +1,6 @@
 import { eachInTurn, whole } from '../each-shard.ts'
 import type { Db, GatewayCharge } from '../ports.ts'
-import type { ListedGateway } from './gateway.ts'
+import type { ListedGateway } from './compare-with-gateway.ts'
 import type { PassOptions, VerifyWorld } from './pass.ts'
 import type { Report } from './report.ts'
 import { gatewaysUsed } from './store.ts'

@@ -54,7 +54,7 @@ interface RuleReport {
 
 /** What a pass over the books found. */
 export interface Report {
-  /** `full`: everything. `recent`: what may have changed lately; see `watch.ts`. */
+  /** `full`: everything. `recent`: what may have changed lately; see `verifier.ts`. */
   readonly scope: 'full' | 'recent'
   /** False when a bound was reached before everything in scope was looked at. */
   readonly complete: boolean

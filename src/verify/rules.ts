@@ -30,7 +30,8 @@ export interface Rule {
   readonly holds: string
   /**
    * Conditions over the facts that `payments-store.ts` and `users-store.ts` collect. None where the
-   * rule is about more than one row: `verify.ts`, `pass.ts` and `gateway.ts` decide those.
+   * rule is about more than one row: `verify.ts`, `pass.ts`, `compare-with-gateway.ts` and
+   * `compare-returns.ts` decide those.
    */
   readonly broken: Broken
 }

@@ -1,4 +1,4 @@
-import { compareWithGateway, type ListedGateway } from './gateway.ts'
+import { compareWithGateway, type ListedGateway } from './compare-with-gateway.ts'
 import { integerSet, type IntegerSet } from './integers.ts'
 import {
   eachRange,
@@ -12,7 +12,7 @@ import {
   type VerifyWorld,
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
-import { checkPayments, checkUsers, type Floor } from './check.ts'
+import { checkPayments, checkUsers, type Floor } from './check-rows.ts'
 import { ID_BEFORE_ALL, type SnapshotScope, type IdSpan } from './snapshot-store.ts'
 import { ID_MAX } from '../domain/shard.ts'
 import type { Server } from '../ports.ts'

@@ -3,9 +3,9 @@ import { Type } from 'typebox'
 import { messageId, WANTABLE, WANTED_MAX } from '../domain/event.ts'
 import { Id, MADE_HEADERS, nullable, oneOf, Reason, Time } from '../http/schemas.ts'
 import type { AttemptView, DeliveryView } from './views-store.ts'
-import type { EndpointAct } from './acts-store.ts'
+import type { EndpointAct } from './endpoint-acts-store.ts'
 import { pauseIn, type Pauses } from './pauses.ts'
-import { ReplayPlanBody } from './replay-bodies.ts'
+import { ReplayPlanBody } from './replay-plan-bodies.ts'
 import type { Endpoint } from './store.ts'
 
 const Types = Type.Array(oneOf(WANTABLE), {

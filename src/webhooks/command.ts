@@ -8,7 +8,7 @@ import {
 } from '../adapters/command-options.ts'
 import { print, refusedAs, refusedBy, withOpen, type Opened } from '../adapters/commands.ts'
 import { messageId } from '../domain/event.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { printable } from '../domain/printable.ts'
 import { urlProblem } from '../domain/webhook.ts'
 import {
@@ -24,7 +24,7 @@ import { deliveryAttempts, deliverAgain, newestDeliveries } from './deliveries.t
 import type { DeliveryView } from './views-store.ts'
 import { addEndpoint, dropEndpoint, editEndpoint, rotateSecret, testEndpoint } from './endpoints.ts'
 import { listenCommand } from './listen-command.ts'
-import type { FoundEvents } from './replay-bodies.ts'
+import type { FoundEvents } from './replay-plan-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint, type EndpointChange } from './store.ts'
 import { pauseIn, pausesOf, type Pauses } from './pauses.ts'
 import { byHere, came, type EndpointCommandWorld, type Within } from './shared-command.ts'
@@ -194,7 +194,7 @@ async function enable(
   const missed = await findMissed(db, before, endpoint, byHere().actor).catch(() => null)
   if (missed === null) return show(db, endpoint, json)
   if (json) {
-    const { replayPlanBody } = await import('./replay-bodies.ts')
+    const { replayPlanBody } = await import('./replay-plan-bodies.ts')
     const body = { ...(await bodyOf(db, endpoint)), missed: replayPlanBody(id, missed) }
     return print(writeJson(body))
   }

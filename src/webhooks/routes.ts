@@ -8,7 +8,7 @@ import { refusals, refuse } from '../http/problem.ts'
 import { IdParams, parseId } from '../http/schemas.ts'
 import { NO_QUERY } from '../http/page.ts'
 import type { Db } from '../ports.ts'
-import { actsOfEndpoint } from './acts-store.ts'
+import { actsOfEndpoint } from './endpoint-acts-store.ts'
 import {
   bodyOrNone,
   EndpointActBody,
@@ -32,7 +32,7 @@ import {
   type TestWorld,
 } from './endpoints.ts'
 import { pausesOf, type Pauses } from './pauses.ts'
-import { replayPlanBody, type FoundEvents } from './replay-bodies.ts'
+import { replayPlanBody, type FoundEvents } from './replay-plan-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint } from './store.ts'
 
 const PATH = '/webhook-endpoints'

@@ -1,7 +1,7 @@
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
-import { record, recorded } from './acts-store.ts'
+import { record, recorded } from './endpoint-acts-store.ts'
 
 /** Who wants to be told of events. */
 export interface Endpoint {

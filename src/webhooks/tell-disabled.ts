@@ -1,4 +1,4 @@
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { tellEvent } from '../events/store.ts'
 import type { Db } from '../ports.ts'
 import { markTold, untoldEndpoints, type DisabledEndpoint } from './endpoint-calls-store.ts'

@@ -1,6 +1,6 @@
 import { Compile } from 'typebox/schema'
 import { REFUSALS } from '../../src/domain/refusal.ts'
-import { readJson } from '../../src/http/json.ts'
+import { readJson } from '../../src/http/strict-json.ts'
 import { problemsOf } from '../hostile/case.ts'
 import type { Operation, Schema } from '../hostile/document.ts'
 import type { Received } from '../hostile/wire.ts'

@@ -1,4 +1,4 @@
-import { writeJson } from '../../src/domain/json.ts'
+import { writeJson } from '../../src/domain/exact-json.ts'
 import type { EndpointRow, SubscriptionRow } from './delivery-rows.ts'
 import { knownKey } from './delivery-statements.ts'
 import { texts, time, type Handlers } from './handlers.ts'

@@ -1,5 +1,5 @@
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
-import { chargeKind, type confirms, type Shape } from '../../src/domain/reply.ts'
+import { chargeKind, type confirms, type Shape } from '../../src/domain/reply-outcome.ts'
 import type { Evidence } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'
 

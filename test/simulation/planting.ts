@@ -1,6 +1,6 @@
 import { settle, type Settled, type SettleWorld } from '../../src/charging/settle.ts'
 import type { Settlement } from '../../src/charging/charge.ts'
-import type { GatewayOperation } from '../../src/domain/gateway.ts'
+import type { GatewayOperation } from '../../src/domain/gateway-profile.ts'
 import { type Evidence, type Gateway } from '../../src/ports.ts'
 import type { ChargeOutcome } from '../../src/domain/outcome.ts'
 import type { Decision } from '../../src/domain/decision.ts'

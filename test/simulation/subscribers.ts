@@ -1,7 +1,7 @@
 import { messageId, wantedTypes } from '../../src/domain/event.ts'
 import { planMissed, planReplay, readReplay } from '../../src/runs/events.ts'
 import { cancel, start } from '../../src/runs/run.ts'
-import type { FoundEvents } from '../../src/webhooks/replay-bodies.ts'
+import type { FoundEvents } from '../../src/webhooks/replay-plan-bodies.ts'
 import { deliverAgain } from '../../src/webhooks/deliveries.ts'
 import { addEndpoint, dropEndpoint, editEndpoint } from '../../src/webhooks/endpoints.ts'
 import type { Db } from '../../src/ports.ts'

@@ -7,10 +7,10 @@ import { NOT_FINISHED } from '../../src/domain/doubt.ts'
 import type { PaymentDraft, Gateways } from '../../src/domain/acceptance.ts'
 import type { RetryPolicy } from '../../src/domain/decision.ts'
 import { GATEWAY, OPERATIONS, type Operation } from '../../src/domain/payment.ts'
-import { routing } from '../../src/domain/routes.ts'
+import { routing } from '../../src/domain/routing.ts'
 import { profileOf } from '../profiles.ts'
 import { seededRandom } from '../../src/domain/random.ts'
-import { confirms } from '../../src/domain/reply.ts'
+import { confirms } from '../../src/domain/reply-outcome.ts'
 import {
   chargeUnlessLocked,
   claim,

@@ -186,10 +186,12 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'src/runs/routes.ts imports ActWorld of src/dead-letters/letter-act.ts': 'it is handed on',
   'src/runs/routes.ts imports DeadLetter of src/dead-letters/store.ts': 'they are shown',
   'src/runs/routes.ts imports RedriveFilter of src/dead-letters/store.ts': 'it is handed on',
-  'src/runs/replay-routes.ts imports ReplayFilterBody of src/webhooks/replay-bodies.ts':
+  'src/runs/replay-routes.ts imports ReplayFilterBody of src/webhooks/replay-plan-bodies.ts':
     'a dry run is shown here and where an endpoint is enabled',
-  'src/runs/replay-routes.ts imports replayPlanBody of src/webhooks/replay-bodies.ts': 'see above',
-  'src/runs/replay-routes.ts imports ReplayPlanBody of src/webhooks/replay-bodies.ts': 'see above',
+  'src/runs/replay-routes.ts imports replayPlanBody of src/webhooks/replay-plan-bodies.ts':
+    'see above',
+  'src/runs/replay-routes.ts imports ReplayPlanBody of src/webhooks/replay-plan-bodies.ts':
+    'see above',
   'src/runs/replay-routes.ts imports readEndpoint of src/webhooks/store.ts': 'it is handed on',
   'src/runs/replay-routes.ts imports Endpoint of src/webhooks/store.ts': 'it is handed on',
   'src/search/routes.ts imports DeadLetterBody of src/dead-letters/bodies.ts':

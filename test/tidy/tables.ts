@@ -12,7 +12,7 @@ const OWNERS: Readonly<Record<string, string | null>> = {
   dead_letters: 'src/dead-letters/store.ts',
   deliveries: 'src/webhooks/deliveries-store.ts',
   delivery_attempts: 'src/webhooks/deliveries-store.ts',
-  endpoint_acts: 'src/webhooks/acts-store.ts',
+  endpoint_acts: 'src/webhooks/endpoint-acts-store.ts',
   event_wants: 'src/events/store.ts',
   events: 'src/events/store.ts',
   gateway_breakers: 'src/gateways/breaker-store.ts',

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { systemClock } from '../../src/adapters/clock.ts'
 import { loadConfig, readEnvironment } from '../../src/config/config.ts'
-import { writeJson } from '../../src/domain/json.ts'
+import { writeJson } from '../../src/domain/exact-json.ts'
 import { printable } from '../../src/domain/printable.ts'
 import { progress } from '../../src/adapters/terminal.ts'
 import { client, read, type Client } from '../client.ts'

@@ -11,7 +11,7 @@ import { eachPart } from '../each-shard.ts'
 import { halves, integerSet } from './integers.ts'
 import { eachRange, findingOf, knownOnly, onServer, type Pass } from './pass.ts'
 import type { Finding } from './report.ts'
-import { bookedAsReturns, compareReturns, newToldNames, type ToldNames } from './returns.ts'
+import { bookedAsReturns, compareReturns, newToldNames, type ToldNames } from './compare-returns.ts'
 import { databaseTime, readBooked, succeededBefore, type Booked } from './store.ts'
 
 /** More than any gateway executed: a list that goes on beyond it has no end. */

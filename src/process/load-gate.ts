@@ -1,7 +1,7 @@
 import { systemClock } from '../adapters/clock.ts'
 import type { Answer, PaymentDraft, Gateways } from '../domain/acceptance.ts'
 import { operationOf, OPERATIONS, type Route } from '../domain/payment.ts'
-import type { Routing } from '../domain/routes.ts'
+import type { Routing } from '../domain/routing.ts'
 import type { RouteHealth, RouteProbes } from '../http/health.ts'
 import type { Accepts } from '../payments/accepting.ts'
 import { admission, ADMISSION_MS, type Admission } from '../payments/admission.ts'

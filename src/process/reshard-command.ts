@@ -13,7 +13,7 @@ import {
 import { openClient, openSource, type ReshardSource } from '../adapters/reshard-source.ts'
 import { progress, countText } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { checkServers, refuseCitus } from './check-servers.ts'
 import { closing, type Closing } from './closing.ts'
 import { openDatabase, partsOf, placeOf } from './database.ts'

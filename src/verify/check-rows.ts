@@ -1,5 +1,5 @@
 import { numbers } from '../domain/columns.ts'
-import { writeJson } from '../domain/json.ts'
+import { writeJson } from '../domain/exact-json.ts'
 import { ID_MAX } from '../domain/shard.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'
 import type { AccountSums, Chunk, Finding } from './report.ts'

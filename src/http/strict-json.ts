@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer'
-import { parseJson } from '../domain/json.ts'
+import { parseJson } from '../domain/exact-json.ts'
 import type { RefusalCode } from '../domain/refusal.ts'
 
 /** Nothing this service reads is deeper than four levels. */

@@ -1,5 +1,5 @@
 import { exponentOf } from './currency.ts'
-import type { GatewayProfile } from './gateway.ts'
+import type { GatewayProfile } from './gateway-profile.ts'
 import { GATEWAY, operationOf, type PaymentType } from './payment.ts'
 
 /** Where payments of a type and a currency go; null: whatever their type or currency is. */

@@ -12,7 +12,7 @@ import {
   PAYMENTS_LISTED_MAX,
   USERS_LISTED_MAX,
   type ListedChunk,
-} from './check.ts'
+} from './check-rows.ts'
 import { newestPayments, newestUsers, openPayments, usersOf } from './store.ts'
 import { checkWhole, EXAMPLES_MAX } from './verify.ts'
 
