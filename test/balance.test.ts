@@ -90,6 +90,23 @@ test('the trial balance is of one moment, whatever is posted while it is added u
   assert.ok(seen.size > 5, `${written} transactions beside it`)
 })
 
+test('a trial balance of several shards is of the earliest of their moments', async (t) => {
+  const world = await testWorld(t, { shards: 3 })
+  const times: Date[] = []
+  const advances = [0, -120_000, 60_000]
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    transaction(...how) {
+      world.clock.advance(advances[times.length] ?? 0)
+      times.push(world.clock.now())
+      return shard.transaction(...how)
+    },
+  }))
+  const { asOf } = await trialBalance({ db, clock: world.clock })
+  assert.equal(times.length, 3)
+  assert.deepEqual(asOf, times[1])
+})
+
 /** Count the statements that add up, and how many entries each was asked for. */
 function watched(db: Db, limits: number[], slow: (limit: number) => boolean): Db {
   return withShards(db, (shard) => ({

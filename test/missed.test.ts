@@ -120,6 +120,23 @@ test('what an endpoint does not want any more is not offered to it', async (t) =
   assert.equal((await edit(world, id, { ...ON, types: ['payment.failed'] }))?.count, 0)
 })
 
+test('of a type that was taken away and added again, what happened in between was not missed', async (t) => {
+  const { world, turn, endpoint } = await delivering(t)
+  await endpoint((await receiver(t, status(204))).url)
+  const { id } = await endpoint((await receiver(t, status(204))).url, { types: ['books.broken'] })
+  for (const types of [['payment.*'], ['books.broken'], ['payment.*']]) {
+    world.clock.advance(HOUR_MS)
+    await edit(world, id, { types })
+    if (types.includes('payment.*')) continue
+    await succeed(world, 3)
+    await delivered(turn)
+  }
+  await edit(world, id, OFF)
+  await succeed(world, 2)
+  await delivered(turn)
+  assert.equal((await edit(world, id, ON))?.count, 2)
+})
+
 /** What a command says, in this process: its clock is the test's. */
 async function said(t: TestContext, { world, own }: Delivering, args: string): Promise<string> {
   const close = () => Promise.resolve()

@@ -222,6 +222,32 @@ test('verify misses no event that was dropped for its age, and still misses a yo
   assert.deepEqual(await broken(), ['event_missing'])
 })
 
+test('of events that are dropped together the newest says what verify has not to miss, and the furthest what a cursor has', async (t) => {
+  const world = await testWorld(t)
+  await want(world, ['payment.*'])
+  for (let days = 0; days < 3; days += 1) {
+    await succeed(world)
+    await feed(world.db)
+    world.clock.advance(DAY_MS)
+  }
+  world.clock.advance(KEEP_DAYS * DAY_MS)
+  await dropped(world)
+  assert.deepEqual((await counts(world))[0], 0)
+  const { rules } = await verify(world)
+  assert.deepEqual(
+    rules.filter(({ violations }) => violations > 0),
+    [],
+  )
+  for (const [after, isDropped] of [
+    [1n, true],
+    [2n, true],
+    [3n, false],
+  ] as const) {
+    const page = await pageOfEvents(world.db, [after], null, 10)
+    assert.equal(page.dropped, isDropped, `behind ${after}`)
+  }
+})
+
 test('what an endpoint waits for is looked at again without a lock, and goes once it has ended', async (t) => {
   const { world, turn, endpoint } = await delivering(t)
   const to = await receiver(t, status(500))

@@ -69,6 +69,24 @@ test('a refund of ours that failed here and was made there has an open letter un
   await balanced(world)
 })
 
+test('a return under the name of a refund that was made after all closes its letter for the same amount alone', async (t) => {
+  const { world, eyes, id, refund, key, look, wrong } = await shop(t, 'declined')
+  const { db } = world
+  await bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+    { parentId: id, ...THERE, amount: 400n },
+  ])
+  eyes.refunds.push({ ...MADE, ours: { paymentId: refund, key } })
+  for (const times of [1, 2]) {
+    assert.deepEqual(await look(), ['refused'], `${times}`)
+    assert.deepEqual(wrong(), [['re_1', 'refund_made_after_all']])
+    const open = (await letters(world, refund)).filter(({ state }) => state === 'open')
+    assert.deepEqual(
+      open.map(({ error }) => error),
+      ['charged_after_failed'],
+    )
+  }
+})
+
 /** The one letter that its gateway has closed with these words. */
 async function closedLetter(world: TestWorld, reason: string) {
   const all = await world.sql<DeadLetter>(
