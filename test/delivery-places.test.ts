@@ -21,7 +21,7 @@ function claimed(count: number): Delivery[] {
   )
   return Array.from({ length: count }, (_, at) => {
     const own = { eventId: BigInt(at), endpointId: ENDPOINT, fence: 1, attempts: 0, body: '{}' }
-    return { due: own, shard: NOWHERE, endpoint }
+    return { due: own, shard: NOWHERE, endpoint, lookedMs: 0 }
   })
 }
 

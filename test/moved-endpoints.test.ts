@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '../src/adapters/clock.ts'
 import { feed } from '../src/events/feed.ts'
 import type { Runner } from '../src/ports.ts'
 import { claimDue, deliver, settleDelivered, type DeliveryWorld } from '../src/webhooks/deliver.ts'
 import { editEndpoint } from '../src/webhooks/endpoints.ts'
 import { readEndpoint, type EndpointChange } from '../src/webhooks/store.ts'
+import { serve } from './serve.ts'
 import { BY, delivering, receiver, states, status, succeed } from './webhooks-kit.ts'
 
 const BUSY = status(503, { 'retry-after': '3600' })
@@ -105,3 +107,51 @@ test('what is claimed while an endpoint is disabled is given back, and goes when
   assert.equal(to.received.length, 1)
   assert.deepEqual(await states(world), [{ state: 'delivered', attempts: 1 }])
 })
+
+test('nobody is called who was looked up more than a second ago, and the delivery is given back', async (t) => {
+  const { world, own, turn, endpoint } = await delivering(t)
+  const to = await receiver(t, status(200))
+  await endpoint(to.url)
+  await succeed(world, 2)
+  await feed(world.db)
+  const [first, second] = await claimDue(own, 10, () => 0)
+  assert(first !== undefined && second !== undefined)
+  const never = new AbortController().signal
+  world.clock.advance(1_000)
+  const made = await deliver(own, first, never)
+  world.clock.advance(1)
+  const unmade = await deliver(own, second, never)
+  assert.deepEqual([made.result.made, unmade.result.made, to.received.length], [true, false, 1])
+  await settleDelivered(own, [made, unmade])
+  await turn()
+  assert.equal(to.received.length, 2)
+  assert.deepEqual(
+    (await states(world)).map((one) => one.attempts),
+    [1, 1],
+  )
+})
+
+const NO_WORKER = { api: true, worker: false, mockGateway: false }
+
+for (const [what, method, path, body] of [
+  ['moved', 'PATCH', '', { url: 'http://127.0.0.1:9/' }],
+  ['disabled', 'PATCH', '', { state: 'disabled' }],
+  ['removed', 'DELETE', '', undefined],
+  ['given a new secret', 'POST', '/rotate-secret', { overlap_seconds: 0 }],
+] as const) {
+  test(`once it is answered that an endpoint is ${what}, no process begins a call of it as it was`, async (t) => {
+    const { world, own, endpoint } = await delivering(t)
+    const to = await receiver(t, status(200))
+    const { id } = await endpoint(to.url)
+    await succeed(world)
+    await feed(world.db)
+    const service = await serve(t, {}, { roles: NO_WORKER, database: world.url })
+    const elsewhere = { ...own, clock: systemClock }
+    const [claimed] = await claimDue(elsewhere, 10, () => 0)
+    assert(claimed !== undefined)
+    const answer = await service.call(method, `/webhook-endpoints/${id}${path}`, body)
+    assert.ok(answer.status === 200 || answer.status === 204, answer.text)
+    const { result } = await deliver(elsewhere, claimed, new AbortController().signal)
+    assert.deepEqual([result.made, to.received.length], [false, 0])
+  })
+}

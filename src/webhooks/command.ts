@@ -22,6 +22,7 @@ import {
 import type { Db } from '../ports.ts'
 import { deliveryAttempts, deliverAgain, newestDeliveries } from './deliveries.ts'
 import type { DeliveryView } from './views-store.ts'
+import { untilCalledAnew } from './deliver.ts'
 import { addEndpoint, dropEndpoint, editEndpoint, rotateSecret, testEndpoint } from './endpoints.ts'
 import { listenCommand } from './listen-command.ts'
 import type { FoundEvents } from './replay-plan-bodies.ts'
@@ -132,7 +133,9 @@ function changeCommands(webhooks: Command, within: Within): void {
         demandUrl(world, change.url ?? null)
         const before = change.url === undefined ? null : await readEndpoint(world.db.global, id)
         if (before !== null && before.url === null) throw refusedAs('endpoint_not_called')
-        await show(world.db, await editEndpoint(world.db, id, change, byHere()), json)
+        const endpoint = await editEndpoint(world.db, id, change, byHere())
+        if (endpoint !== null && change.url !== undefined) await untilCalledAnew(world)
+        await show(world.db, endpoint, json)
       })
     })
   webhooks
@@ -141,8 +144,9 @@ function changeCommands(webhooks: Command, within: Within): void {
     .argument(...ID)
     .option(...JSON_OPTION)
     .action((id: bigint, { json }: AsJson) =>
-      within(async ({ db }) => {
-        if (!(await dropEndpoint(db, id, byHere()))) throw refusedAs('endpoint_not_found')
+      within(async (world) => {
+        if (!(await dropEndpoint(world.db, id, byHere()))) throw refusedAs('endpoint_not_found')
+        await untilCalledAnew(world)
         print(json ? writeJson({ id: Number(id), removed: true }) : `Endpoint ${id} is removed.`)
       }),
     )
@@ -156,6 +160,7 @@ function changeCommands(webhooks: Command, within: Within): void {
       within(async (world) => {
         const rotated = await rotateSecret(world, id, overlapSeconds * 1_000, byHere())
         if (rotated.kind === 'refused') throw refusedBy(rotated.refusal)
+        await untilCalledAnew(world)
         await showSecret(world.db, rotated, json)
       }),
     )
@@ -174,9 +179,11 @@ function stateCommands(webhooks: Command, within: Within, missed: FindMissed): v
     .argument(...ID)
     .option(...JSON_OPTION)
     .action((id: bigint, { json }: AsJson) =>
-      within(async ({ db }) =>
-        show(db, await editEndpoint(db, id, { state: 'disabled' }, byHere()), json),
-      ),
+      within(async (world) => {
+        const endpoint = await editEndpoint(world.db, id, { state: 'disabled' }, byHere())
+        if (endpoint !== null) await untilCalledAnew(world)
+        await show(world.db, endpoint, json)
+      }),
     )
 }
 

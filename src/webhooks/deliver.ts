@@ -53,6 +53,8 @@ export interface Delivery {
   readonly due: DueDelivery
   readonly shard: Shard
   readonly endpoint: OpenEndpoint
+  /** When it was looked up where the endpoint is, on the monotonic clock. */
+  readonly lookedMs: number
   /** The place of its payment in a trace; not there: it is not traced. */
   readonly traceparent?: string
 }
@@ -66,6 +68,18 @@ export interface Delivered {
 
 /** Deliveries of one endpoint that one process makes at the same time. */
 export const AT_ONCE = 20
+
+/** So long after a look at where an endpoint is a call may begin there, in milliseconds. */
+const LOOKED_MS_MAX = 1_000
+
+/**
+ * Wait until no process begins a call of an endpoint as it was before a change that is stored: each
+ * has looked since, or gives back what it claimed.
+ */
+export function untilCalledAnew({ clock }: Pick<DeliveryWorld, 'clock'>): Promise<void> {
+  // A timer knows whole milliseconds only.
+  return clock.sleep(LOOKED_MS_MAX + 1)
+}
 
 /**
  * Claim due deliveries, of each endpoint at most so many that `atOnce` are under way: `running` is
@@ -82,6 +96,7 @@ export async function claimDue(
   const now =
     (await turns?.next()) ?? beginningAt(shards, Math.floor(world.random() * shards.length))
   if (now.length === 0) return []
+  const lookedMs = world.clock.elapsedMs()
   const called = await calledEndpoints(db.global)
   const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, key)]))
   // Nothing is on its way to nobody.
@@ -107,7 +122,7 @@ export async function claimDue(
       if (endpoint === undefined) continue
       free.set(due.endpointId, (free.get(due.endpointId) ?? 0) - 1)
       const traceparent = traces.get(due.eventId)
-      const delivery = { due, shard, endpoint }
+      const delivery = { due, shard, endpoint, lookedMs }
       claims.push(traceparent === undefined ? delivery : { ...delivery, traceparent })
     }
     return dues.length > 0 || more
@@ -121,14 +136,15 @@ export async function claimDue(
  * so nothing goes to where an endpoint was before. What goes to nobody by now is given back.
  */
 async function asTheyAre(
-  { db, key }: DeliveryWorld,
+  { db, clock, key }: DeliveryWorld,
   claimed: readonly Delivery[],
 ): Promise<Delivery[]> {
+  const lookedMs = clock.elapsedMs()
   const called = await calledEndpoints(db.global)
   const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, key)]))
   const left = claimed.flatMap((one) => {
     const endpoint = endpoints.get(one.endpoint.id)
-    return endpoint === undefined ? [] : [{ ...one, endpoint }]
+    return endpoint === undefined ? [] : [{ ...one, endpoint, lookedMs }]
   })
   const back = claimed.filter(({ endpoint }) => !endpoints.has(endpoint.id))
   for (const shard of new Set(back.map((one) => one.shard))) {
@@ -211,7 +227,10 @@ export function unmade(delivery: Delivery): Delivered {
   return { delivery, verdict: null, result: notMade(delivery.due) }
 }
 
-/** Make one delivery and decide what becomes of it. Nothing is written. Never throws. */
+/**
+ * Make one delivery and decide what becomes of it. One whose endpoint was looked up too long ago is
+ * not made. Nothing is written. Never throws.
+ */
 export async function deliver(
   world: DeliveryWorld,
   delivery: Delivery,
@@ -220,7 +239,8 @@ export async function deliver(
   const { eventId, endpointId, fence, attempts, body } = delivery.due
   const startedMs = world.clock.elapsedMs()
   const which = { eventId, endpointId, fence }
-  const called = signal.aborted ? null : await call(world, delivery, body, signal)
+  const isOld = startedMs - delivery.lookedMs > LOOKED_MS_MAX
+  const called = signal.aborted || isOld ? null : await call(world, delivery, body, signal)
   if (called === null) return unmade(delivery)
   const { status, reason, reply, tookMs } = called
   const verdict = afterCall(called, attempts, world.random())

@@ -16,7 +16,7 @@ export const AHEAD = 80
 /** How long a call of such an endpoint takes at most, in milliseconds. */
 const QUICK_MS = 50
 
-/** How long a delivery waits for a place, in milliseconds. */
+/** How long after the look at its endpoint a delivery waits for a place, in milliseconds. */
 const WAIT_MS_MAX = 500
 
 /** So long after a process had many payments in hand it may have many again, in milliseconds. */
@@ -36,7 +36,7 @@ export function aheadOf(clock: Pick<Clock, 'elapsedMs'>, paying: () => number): 
 }
 
 interface Waiting {
-  readonly sinceMs: number
+  readonly lookedMs: number
   /** Tell whether there is a place, or none will be waited for. */
   readonly go: (placed: boolean) => void
 }
@@ -65,9 +65,9 @@ function placesOfOne(options: PlacesOptions) {
     for (const { go } of line.splice(0)) go(false)
   }
   const fill = (): void => {
-    // Whoever is first has waited longest.
+    // Whoever is first was looked up first.
     const [first] = line
-    if (first !== undefined && clock.elapsedMs() - first.sinceMs > WAIT_MS_MAX) giveBack()
+    if (first !== undefined && clock.elapsedMs() - first.lookedMs > WAIT_MS_MAX) giveBack()
     for (const { go } of line.splice(0, Math.max(0, atOnce - calling))) {
       calling += 1
       go(true)
@@ -90,7 +90,11 @@ function placesOfOne(options: PlacesOptions) {
     },
     was: (soon: boolean) => (quick = soon),
     /** Wait for a place; false: there is none for it. */
-    placed(signal: AbortSignal, watch: ReturnType<typeof abortWatch>): Promise<boolean> | boolean {
+    placed(
+      { lookedMs }: Delivery,
+      signal: AbortSignal,
+      watch: ReturnType<typeof abortWatch>,
+    ): Promise<boolean> | boolean {
       if (signal.aborted) return false
       if (calling < atOnce) {
         calling += 1
@@ -103,7 +107,7 @@ function placesOfOne(options: PlacesOptions) {
           unwatch()
           resolve(found)
         }
-        line.push({ sinceMs: clock.elapsedMs(), go })
+        line.push({ lookedMs, go })
       })
     },
   }
@@ -116,7 +120,7 @@ function placesOfOne(options: PlacesOptions) {
  *
  * For an endpoint that answers at once more is claimed than it has places. What waits for one is
  * given back when it has waited for `WAIT_MS_MAX`, when the endpoint is not to be called, and at
- * the end of the process: a call goes where the endpoint was a moment ago at most.
+ * the end of the process: `deliver` calls nobody who was looked up longer ago than a second.
  */
 export function deliveryPlaces(options: PlacesOptions) {
   const all = new Map<bigint, ReturnType<typeof placesOfOne>>()
@@ -143,7 +147,7 @@ export function deliveryPlaces(options: PlacesOptions) {
       make: () => Promise<Delivered>,
     ): Promise<Delivered> {
       const places = of(delivery)
-      if (!(await places.placed(signal, watch))) {
+      if (!(await places.placed(delivery, signal, watch))) {
         places.over()
         return unmade(delivery)
       }

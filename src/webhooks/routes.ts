@@ -31,6 +31,7 @@ import {
   testEndpoint,
   type TestWorld,
 } from './endpoints.ts'
+import { untilCalledAnew } from './deliver.ts'
 import { pausesOf, type Pauses } from './pauses.ts'
 import { replayPlanBody, type FoundEvents } from './replay-plan-bodies.ts'
 import { listEndpoints, readEndpoint, type Endpoint } from './store.ts'
@@ -78,6 +79,9 @@ const CHANGE = {
   tags,
   operationId: 'updateWebhookEndpoint',
   summary: 'Change, disable or enable an endpoint',
+  description:
+    'Another URL and `disabled` are answered a second after they are stored: from the answer on ' +
+    'no process begins a call of the endpoint as it was.',
   headers: ActorHeaders,
   params,
   body: EndpointEdit,
@@ -89,8 +93,8 @@ const REMOVE = {
   operationId: 'deleteWebhookEndpoint',
   summary: 'Remove an endpoint',
   description:
-    'It is not called any more. Events that were kept stay where they are. One that was removed ' +
-    'before is removed: 204 again.',
+    'Answered a second after it is stored: from the answer on no process begins a call of it. ' +
+    'Events that were kept stay where they are. One that was removed before is removed: 204 again.',
   headers: ActorHeaders,
   params,
   response: { 204: Type.Null(), ...refusals(400, 404, 503) },
@@ -101,9 +105,9 @@ const ROTATE = {
   operationId: 'rotateWebhookSecret',
   summary: 'Give an endpoint a new secret',
   description:
-    'The answer shows it this once. It signs from now on, and each secret before it for as long ' +
-    'as its own overlap lasts, up to ten in all. Without a body the overlap is a day. Is the ' +
-    'answer lost, do it again: what receivers have goes on to verify.',
+    'The answer shows it this once, a second after it is stored. It signs from then on, and each ' +
+    'secret before it for as long as its own overlap lasts, up to ten in all. Without a body the ' +
+    'overlap is a day. Is the answer lost, do it again: what receivers have goes on to verify.',
   headers: ActorHeaders,
   params,
   body: RotateBody,
@@ -208,7 +212,7 @@ function readRoutes(app: App, { db }: WebhookRoutes): void {
   })
 }
 
-function changeRoutes(app: App, { db, urls, findMissed }: WebhookRoutes): void {
+function changeRoutes(app: App, { db, clock, urls, findMissed }: WebhookRoutes): void {
   app.patch(ONE, { schema: CHANGE }, async (request, reply) => {
     const actor = actorOf(request)
     if (actor === null) return refuse(reply, { code: 'actor_invalid' })
@@ -226,6 +230,8 @@ function changeRoutes(app: App, { db, urls, findMissed }: WebhookRoutes): void {
     const by = { actor, requestId: request.id }
     const endpoint = await editEndpoint(db, known.id, change, by)
     if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
+    const isElsewhere = url !== undefined || change.state === 'disabled'
+    if (isElsewhere && endpoint.url !== null) await untilCalledAnew({ clock })
     const body = await shown(db, endpoint)
     if (change.state !== 'enabled') return reply.send(body)
     // It is enabled, whether what it missed can be counted now or not.
@@ -241,8 +247,10 @@ function changeRoutes(app: App, { db, urls, findMissed }: WebhookRoutes): void {
     if (actor === null) return refuse(reply, { code: 'actor_invalid' })
     const id = parseId(request.params.id)
     const by = { actor, requestId: request.id }
+    const known = id === null ? null : await readEndpoint(db.global, id)
     const dropped = id !== null && (await dropEndpoint(db, id, by))
     if (!dropped) return refuse(reply, { code: 'endpoint_not_found' })
+    if (known?.url !== null) await untilCalledAnew({ clock })
     return reply.code(204).send(null)
   })
 }
@@ -258,6 +266,7 @@ function secretRoutes(app: App, world: WebhookRoutes): void {
     const by = { actor, requestId: request.id }
     const rotated = await rotateSecret(world, id, overlapMs, by)
     if (rotated.kind === 'refused') return refuse(reply, rotated.refusal)
+    await untilCalledAnew(world)
     const body = await shown(world.db, rotated.endpoint)
     return reply.send({ ...body, secret: rotated.secret })
   })

@@ -192,6 +192,7 @@ const MOODS: Readonly<Record<'well' | 'bad', readonly (keyof typeof SAID)[]>> = 
 /** Claim what is due in a shard and call it; some workers die before they can tell. */
 async function callSome(told: Told): Promise<string> {
   const { db, delivering, pick, between, bad, wide } = told
+  const lookedMs = delivering.clock.elapsedMs()
   const called = await calledEndpoints(db.global)
   const endpoints = new Map(called.map((one) => [one.id, openEndpoint(one, delivering.key)]))
   const ids = [...endpoints.keys(), 99n]
@@ -210,7 +211,7 @@ async function callSome(told: Told): Promise<string> {
     told.next.said = SAID[pick(MOODS[bad ? 'bad' : 'well'])]
     const stopped = AbortSignal.abort()
     const signal = between(0, 15) === 0 ? stopped : new AbortController().signal
-    told.undone.push(await deliver(delivering, { due, shard, endpoint }, signal))
+    told.undone.push(await deliver(delivering, { due, shard, endpoint, lookedMs }, signal))
   }
   return show(inOrder.map(({ body, ...due }) => [due, aboutOf(body)]))
 }
