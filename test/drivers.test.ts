@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../src/adapters/clock.ts'
 import { loadConfig } from '../src/config/config.ts'
+import { DRIVER_SETTINGS } from '../src/config/driver-settings.ts'
 import type { GatewayConfig, GatewayOf } from '../src/config/gateways.ts'
 import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { listOf, openDriver, profileOf } from '../src/process/drivers.ts'
@@ -107,5 +110,17 @@ test('a list that comes back to where it was is refused, however long its round 
       })
       assert.ok(requests.length <= 4 * round, `${requests.length} requests`)
     }
+  }
+})
+
+test('each driver has conformance tests, and a chapter that says how it is chosen', () => {
+  const page = readFileSync(resolve(import.meta.dirname, '../docs/gateways.md'), 'utf8')
+  for (const driver of Object.keys(DRIVER_SETTINGS)) {
+    const tests = resolve(import.meta.dirname, `${driver}-conformance.test.ts`)
+    assert.ok(existsSync(tests), `${tests} is not there`)
+    // Every page but the last chapters is the contract of the driver `http`.
+    if (driver === 'http') continue
+    const chapter = new RegExp(`\n## .*\n\n[^#]*\`GATEWAYS=${driver}\`\\s+chooses\\s+it`)
+    assert.match(page, chapter, driver)
   }
 })

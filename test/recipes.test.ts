@@ -64,8 +64,8 @@ test('recipes that are followed to the letter pass their checks, the types and t
   const copy = await followed(t)
   const checks = new Set<string>()
   const programs = new Map<string, string[]>()
-  for (const { recipe, changes, scripts, inBrowser = false } of FOLLOWED) {
-    const text = all.get(recipe) ?? ''
+  for (const { recipe, called = '', changes, scripts, inBrowser = false } of FOLLOWED) {
+    const text = (all.get(recipe) ?? '').replaceAll('<name>', called)
     for (const path of Object.keys(changes)) {
       const named = [path, basename(path), `${dirname(path)}/`].some((name) => text.includes(name))
       assert.ok(named || WHERE_IT_FITS.test(path), `${recipe}: ${path} is not named`)

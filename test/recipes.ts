@@ -1,11 +1,22 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import {
+  BANK_CHAPTER,
+  BANK_CONFORMANCE,
+  BANK_DRIVER,
+  BANK_LINE,
+  BANK_OPENING,
+  BANK_RULES,
+  BANK_SETTINGS,
+} from './recipe-driver.ts'
 import { ROOT } from './sources.ts'
 
 /** A recipe of CONTRIBUTING.md, followed: what of it a script can do. */
 export interface Followed {
   /** Its heading. */
   readonly recipe: string
+  /** What stands for its `<name>`; not there: it has none. */
+  readonly called?: string
   /** What its steps change, by file. */
   readonly changes: Readonly<Record<string, (before: string) => string>>
   /** The scripts of package.json that its steps run. */
@@ -136,6 +147,32 @@ export const FOLLOWED: readonly Followed[] = [
         before.replace(/plants (\d+) kinds/, (_, count) => `plants ${Number(count) + 1} kinds`),
     },
     scripts: ['ledger-page'],
+  },
+  {
+    recipe: 'A gateway driver',
+    called: 'bank',
+    changes: {
+      'src/gateways/bank.ts': () => BANK_DRIVER,
+      'src/config/driver-settings.ts': (before) =>
+        behind(
+          'export const DRIVER_SETTINGS = {',
+          BANK_SETTINGS,
+        )(behind('  http: HTTP_RULES,', BANK_RULES)(before)),
+      'src/process/drivers.ts': (before) =>
+        behind(
+          '  http: { profile: httpProfile, open: openHttp, list: httpList },',
+          BANK_LINE,
+        )(
+          behind(
+            "import { httpCharges } from '../gateways/http-charges.ts'",
+            "\nimport { bankGateway } from '../gateways/bank.ts'",
+          )(before),
+        ) + BANK_OPENING,
+      'docs/gateways.md': (before) =>
+        before.replace('## The sandbox', (heading) => BANK_CHAPTER + heading),
+      'test/bank-conformance.test.ts': () => BANK_CONFORMANCE,
+    },
+    scripts: ['env-example'],
   },
   {
     recipe: 'A screen of the console',

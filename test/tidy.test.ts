@@ -8,6 +8,7 @@ import { deadExports, namedTwice, usedByTestsAlone } from './tidy/exports.ts'
 import { kept, worldly } from './tidy/globals.ts'
 import { backwards, ORDER, outwards, unreached } from './tidy/imports.ts'
 import { lint } from './tidy/lint.ts'
+import { calledAlike } from './tidy/names.ts'
 import { foreignWrites, migrations, ownerless } from './tidy/tables.ts'
 import { parse } from './tidy/tree.ts'
 import {
@@ -79,6 +80,10 @@ test('what is exported is imported, and not by tests alone', () => {
 
 test('no two files of the product export one name', () => {
   assert.deepEqual(namedTwice(FILES), [])
+})
+
+test('no file of a feature is called like one of another', () => {
+  assert.deepEqual(calledAlike(FILES), [])
 })
 
 test('a table is written by its own store, with exceptions that say why', () => {

@@ -1,6 +1,7 @@
 import { deadExports, namedTwice, usedByTestsAlone } from './exports.ts'
 import { kept, worldly } from './globals.ts'
 import { backwards, outwards, unreached } from './imports.ts'
+import { calledAlike } from './names.ts'
 import { carried } from './shards.ts'
 import { foreignWrites } from './tables.ts'
 import type { Parsed } from './tree.ts'
@@ -24,6 +25,7 @@ export function judge(files: readonly Parsed[]): string[] {
     ...deadExports(files),
     ...usedByTestsAlone(files),
     ...namedTwice(files),
+    ...calledAlike(files),
     ...foreignWrites(files).broken,
     ...worldly(files),
     ...kept(files),

@@ -170,4 +170,10 @@ export const STYLE: readonly Planted[] = [
     text: anew(`export const planted = (amount: bigint) => Number(amount) / 100\n`),
     caught: /makes a float of money/,
   },
+  {
+    name: 'a file that is called like one of another feature',
+    path: 'src/webhooks/settle.ts',
+    text: anew(`export const planted = 1\n`),
+    caught: /is called like src\/charging\/settle\.ts/,
+  },
 ]
