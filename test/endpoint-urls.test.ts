@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { publicAddresses } from '../src/adapters/public-address.ts'
 import { detailOf } from '../src/domain/refusal.ts'
-import { URL_PROBLEMS, urlProblem } from '../src/domain/webhook.ts'
+import { URL_PROBLEMS, urlProblem } from '../src/domain/webhook-url.ts'
 import { serve } from './serve.ts'
 
 const terms = (development: boolean) => ({

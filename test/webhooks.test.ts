@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { feed } from '../src/events/feed.ts'
 import { claimDue, deliver, settleDelivered } from '../src/webhooks/deliver.ts'
 import { editEndpoint, rotateSecret } from '../src/webhooks/endpoints.ts'
-import { seal, unseal } from '../src/webhooks/seal.ts'
+import { seal, unseal } from '../src/webhooks/sealed-secrets.ts'
 import { pay } from './charge-kit.ts'
 import { serve } from './serve.ts'
 import {

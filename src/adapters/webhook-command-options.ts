@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import { messageNumber, WANTABLE, WANTED_MAX } from '../domain/event.ts'
-import { plainUrlProblem, URL_PROBLEMS } from '../domain/webhook.ts'
+import { plainUrlProblem, URL_PROBLEMS } from '../domain/webhook-url.ts'
 
 /** What options of the commands about webhooks may say. */
 

@@ -1,3 +1,5 @@
+import { writeJson } from './exact-json.ts'
+
 /** What one call of an endpoint came to. */
 export interface Called {
   /** Null: no reply was read. */
@@ -66,3 +68,15 @@ export function afterCall(called: Called, attempts: number, random: number): Del
 
 /** How long nothing has to have arrived before an endpoint that gives up a delivery is disabled. */
 export const SILENT_MS = 24 * HOUR
+
+/** The body without what is in the payment or letter: only what says which one it is. */
+export function thinBody(body: string): string {
+  const { type, timestamp, data } = JSON.parse(body) as {
+    readonly type: string
+    readonly timestamp: string
+    readonly data: Readonly<Record<string, unknown>>
+  }
+  const kept = ['id', 'payment_id', 'endpoint_id', 'sequence'].filter((name) => name in data)
+  const thin = Object.fromEntries(kept.map((name) => [name, data[name]]))
+  return writeJson({ type, timestamp, data: thin })
+}

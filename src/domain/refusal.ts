@@ -1,6 +1,6 @@
 import type { Exponent } from './currency.ts'
 import { AMOUNTS_MAX, formatMoney } from './money.ts'
-import { urlSentence } from './webhook.ts'
+import { urlSentence } from './webhook-url.ts'
 
 /**
  * Every reason to say no, with its HTTP status and what to tell the caller. `docs/errors.md` lists

@@ -10,7 +10,7 @@ import { print, refusedAs, refusedBy, withOpen, type Opened } from '../adapters/
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/exact-json.ts'
 import { printable } from '../domain/printable.ts'
-import { urlProblem } from '../domain/webhook.ts'
+import { urlProblem } from '../domain/webhook-url.ts'
 import {
   parseDescription,
   parseEvent,

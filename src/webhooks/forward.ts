@@ -1,5 +1,5 @@
 import { messageId, wantedTypes } from '../domain/event.ts'
-import { signedHeaders } from '../domain/webhook.ts'
+import { signedHeaders } from '../domain/webhook-signature.ts'
 import { eachShard, whole } from '../each-shard.ts'
 import { pageOfEvents } from '../events/read.ts'
 import { newestPosition, type StoredEvent } from '../events/store.ts'

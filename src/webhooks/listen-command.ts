@@ -5,7 +5,7 @@ import { parseSecret, parseTypes, parseUrl } from '../adapters/webhook-command-o
 import { messageId } from '../domain/event.ts'
 import { writeJson } from '../domain/exact-json.ts'
 import { forwardEvents, type Heard } from './forward.ts'
-import { newSecret } from './seal.ts'
+import { newSecret } from './sealed-secrets.ts'
 import { byHere, came, type EndpointCommandWorld, type Within } from './shared-command.ts'
 
 interface ListenOptions extends AsJson {

@@ -1,4 +1,4 @@
-import type { UrlTerms } from '../domain/webhook.ts'
+import type { UrlTerms } from '../domain/webhook-url.ts'
 import { operatorHere } from '../adapters/commands.ts'
 import type { TestWorld } from './endpoints.ts'
 

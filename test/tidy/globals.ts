@@ -45,7 +45,7 @@ const NAMES = new Set([...BY_NAME, 'crypto', 'fetch', 'WebSocket', 'EventSource'
 /** What of node:crypto is chance, and which files may take it. */
 const CHANCE = /^(?:random|getRandom|webcrypto|generate|subtle|prime)/i
 const DRAWS =
-  /^src\/adapters\/|^src\/process\/(?:distribute|start|webhooks)\.ts$|^src\/http\/server\.ts$|^src\/keys\/(?:command|sessions)\.ts$|^src\/webhooks\/seal\.ts$/
+  /^src\/adapters\/|^src\/process\/(?:distribute|start|webhooks)\.ts$|^src\/http\/server\.ts$|^src\/keys\/(?:command|sessions)\.ts$|^src\/webhooks\/sealed-secrets\.ts$/
 /** Modules of Node.js that are the globals by another name. */
 const TWINS = /^(?:node:)?(?:process|timers|timers\/promises|module)$/
 const LOADERS = /^src\/http\/docs-page\.ts$|^src\/adapters\/embedded-/

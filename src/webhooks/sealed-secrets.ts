@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { secretText } from '../domain/webhook.ts'
+import { secretText } from '../domain/webhook-signature.ts'
 
 const CIPHER = 'aes-256-gcm'
 const IV_BYTES = 12
