@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test, type TestContext } from 'node:test'
 import { plan } from '../src/runs/letters.ts'
 import { cancel as cancelRun, step } from '../src/runs/run.ts'
@@ -18,6 +19,8 @@ interface Act {
   readonly body: Readonly<Record<string, unknown>>
   /** Counts what the act makes. */
   readonly made: string
+  /** Every other field of the request, as it was not said. */
+  readonly others?: Readonly<Record<string, unknown>>
 }
 
 /** A letter about a deposit that failed, and was executed after all. */
@@ -45,29 +48,39 @@ const ACTS: Readonly<Record<string, (world: TestWorld) => Promise<Act>>> = {
     await refunded(world, id, '10')
     const body = { kind: 'charged_back', amount: 95, gateway_ref: 'rt_1', reason }
     const made = "select count(*) from payments where type = 'return'"
-    return { path: `/payments/${id}/returns`, body, made }
+    const others = {
+      kind: 'refunded_there',
+      amount: 94,
+      gateway_ref: 'rt_2',
+      besides_refund: true,
+    }
+    return { path: `/payments/${id}/returns`, body, made, others }
   },
   async redrive(world) {
     const [id = 0n] = await declined(world, 'withdraw')
     const made = 'select count(*) from payments where redrive_of is not null'
-    return { path: `/dlq/${await openLetter(world, id)}/redrive`, body: { reason }, made }
+    const path = `/dlq/${await openLetter(world, id)}/redrive`
+    return { path, body: { reason }, made, others: { against_evidence: true } }
   },
   async start(world) {
     await declined(world, 'deposit', 3)
     const body = { ...(await snapshotOf(world)), reason, rate_per_second: 2 }
     const made = "select count(*) from redrives where state <> 'planned'"
-    return { path: '/dlq/redrive', body, made }
+    const others = { snapshot: body.snapshot + 1, rate_per_second: 3 }
+    return { path: '/dlq/redrive', body, made, others }
   },
   async resolve(world) {
     const [id = 0n] = await declined(world, 'withdraw')
     const body = { outcome: 'failed', reason }
     const made = "select count(*) from operator_acts where act = 'resolve'"
-    return { path: `/dlq/${await openLetter(world, id)}/resolve`, body, made }
+    const others = { outcome: 'success', gateway_ref: 'gw-1', against_evidence: true }
+    return { path: `/dlq/${await openLetter(world, id)}/resolve`, body, made, others }
   },
   async correct(world) {
     const letter = await chargedAfterFailed(world)
     const made = "select count(*) from postings where kind = 'settle_late'"
-    return { path: `/dlq/${letter}/correct`, body: { reason }, made }
+    const others = { gateway_ref: 'gw-1', against_evidence: true, besides_redrive: true }
+    return { path: `/dlq/${letter}/correct`, body: { reason }, made, others }
   },
   async erase(world) {
     const { userId } = await done(world)
@@ -95,7 +108,7 @@ async function shop(t: TestContext, make: (world: TestWorld) => Promise<Act>) {
     const [row] = await world.sql<{ count: bigint }>(act.made)
     return Number(row?.count)
   }
-  return { world, call, ask, made }
+  return { world, call, ask, made, act }
 }
 
 for (const [name, make] of Object.entries(ACTS)) {
@@ -138,6 +151,62 @@ for (const [name, make] of Object.entries(ACTS)) {
     const bad = await ask({}, 'a b')
     assert.deepEqual([bad.status, bad.body['code']], [400, 'idempotency_key_invalid'])
     assert.equal(await made(), 1)
+  })
+}
+
+/** The fields of the request of an act, by the document of the API. */
+async function fieldsOf({ path, body }: Act): Promise<string[]> {
+  const { paths, components } = JSON.parse(
+    await readFile(new URL('../docs/openapi.json', import.meta.url), 'utf8'),
+  ) as Document
+  const route = `/api/v1${path.replace(/\/\d+/, '/{id}')}`
+  let schema = paths[route]?.post?.requestBody.content['application/json'].schema ?? {}
+  while (schema.properties === undefined) {
+    const { $ref, anyOf } = schema
+    // Of two forms, that of a start.
+    const next = $ref === undefined ? anyOf?.[1] : components.schemas[$ref.replace(/.*\//, '')]
+    assert.ok(next)
+    schema = next
+  }
+  const { properties } = schema
+  assert.ok(Object.keys(body).every((name) => name in properties))
+  return Object.keys(properties)
+}
+
+interface Schema {
+  readonly properties?: object
+  readonly anyOf?: readonly Schema[]
+  readonly $ref?: string
+}
+
+interface Document {
+  readonly paths: Readonly<
+    Record<
+      string,
+      {
+        readonly post?: {
+          readonly requestBody: {
+            readonly content: { readonly 'application/json': { readonly schema: Schema } }
+          }
+        }
+      }
+    >
+  >
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>> }
+}
+
+for (const [name, make] of Object.entries(ACTS)) {
+  test(`${name}: each field of the request is what its key stands for`, async (t) => {
+    const { ask, act } = await shop(t, make)
+    const others = { reason: 'another', ...act.others }
+    assert.deepEqual(Object.keys(others).toSorted(), (await fieldsOf(act)).toSorted())
+    assert.ok((await ask()).status < 300)
+    for (const [field, value] of Object.entries(others)) {
+      const { status, body } = await ask({ [field]: value })
+      assert.deepEqual([status, body['code']], [422, 'idempotency_key_reuse'], field)
+      assert.deepEqual(body['errors'], [{ pointer: `/${field}`, code: 'differs' }])
+    }
+    assert.equal((await ask()).headers.get('idempotent-replayed'), 'true')
   })
 }
 

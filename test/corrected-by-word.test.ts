@@ -8,7 +8,7 @@ import { NO_EVIDENCE } from '../src/domain/evidence.ts'
 import { CHARGED_AFTER_FAILED } from '../src/domain/explain.ts'
 import type { ReturnDraft } from '../src/domain/returns.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
-import type { GatewayCharge } from '../src/ports.ts'
+import type { GatewayCharge, ListCharges } from '../src/ports.ts'
 import { corrected, failedByMistake, lates, REF } from './corrected-kit.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { declined, exhaust, JANE, letters, lost, openLetter } from './operators.ts'
@@ -27,6 +27,28 @@ function charges({ gateway }: TestWorld, type: 'deposit' | 'withdraw') {
   })
   return () => Promise.resolve({ charges: listed, next: null })
 }
+
+test('what was accepted before the gateway listed its charges, and was charged or corrected since, is no alarm', async (t) => {
+  const world = await testWorld(t)
+  const { letterId } = await failedByMistake(world, 'deposit')
+  const userId = await world.user(0n)
+  await world.accept([{ type: 'deposit', userId, amount: 100n, idempotencyKey: null }])
+  world.clock.advance(1_000)
+  const nothing = { charges: [], next: null }
+  const beside = async () => {
+    world.clock.advance(1_000)
+    world.gateway.script = ['success']
+    assert.equal((await world.work())[0]?.decision.step, 'succeed')
+    assert.equal(await corrected(world, { letterId, gatewayRef: REF }), 'corrected')
+    return nothing
+  }
+  const compared = (list: ListCharges) =>
+    verifyWorld(world, { gateways: [{ gateway: 'http', list }] })
+  assert.deepEqual(violated(await compared(beside)), [])
+  world.clock.advance(1_000)
+  const later = await compared(() => Promise.resolve(nothing))
+  assert.deepEqual([violated(later), later.violations], [['gateway_missing_there'], 2])
+})
 
 for (const type of ['deposit', 'withdraw'] as const) {
   test(`a ${type} failed by mistake is booked by the word of who finds it at the gateway`, async (t) => {

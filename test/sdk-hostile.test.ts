@@ -295,6 +295,18 @@ test('two who share a file of keys use the same key for an intent', async () => 
   await third.close()
 })
 
+test('who comes second to a shared file of keys uses the key of the first', async () => {
+  const path = keysPath()
+  const [one, other] = [await fileKeys(path), await fileKeys(path)]
+  assert.equal(await one.keyOf('order-1', 'key-1'), 'key-1')
+  assert.equal(await other.keyOf('order-1', 'key-2'), 'key-1')
+  await one.close()
+  await other.close()
+  const third = await fileKeys(path)
+  assert.equal(await third.keyOf('order-1', 'key-3'), 'key-1')
+  await third.close()
+})
+
 test('a key whose line may be on the disk is not replaced by another after a failure', async (t) => {
   const path = keysPath()
   const handle = await open(path, 'a')
