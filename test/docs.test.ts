@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import type { Setting } from '../src/config/kinds.ts'
 import { SETTINGS } from '../src/config/settings.ts'
 import { isOpen, OPERATIONS, TRANSITIONS, type StoredStatus } from '../src/domain/payment.ts'
-import { REFUSALS } from '../src/domain/refusal.ts'
 import { program } from '../src/process/program.ts'
 import { codeOf, deadLinks, PAGES, prose, requestsOf } from './pages.ts'
 import { ROOT, sources } from './sources.ts'
@@ -20,66 +19,8 @@ import { RECORD_DAMAGES } from './verify-damage-records.ts'
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 
-const ERRORS = read('docs/errors.md')
-
 /** Variables that pages name and that are not settings of the service. */
 const NOT_OURS = ['NODE_ENV', 'NODE_OPTIONS', 'TEST_DATABASE_URL', 'POSTGRES_PASSWORD']
-
-/** The rows of the table: its cells, without the head. */
-const ROWS = (ERRORS.split('\n## ')[0] ?? '')
-  .split('\n')
-  .filter((line) => line.startsWith('| `'))
-  .map((line) =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  )
-
-test('docs/errors.md lists every code with its status, in order, and no other', () => {
-  assert.deepEqual(
-    ROWS.map(([code, status]) => [code, status]),
-    Object.entries(REFUSALS).map(([code, [status]]) => [`\`${code}\``, String(status)]),
-  )
-})
-
-test('docs/errors.md says of every code what it means and what to do', () => {
-  for (const [code, , meaning = '', advice = '', ...rest] of ROWS) {
-    assert.match(meaning, /^\S.{15,}\.$/, code)
-    assert.match(advice, /^\S.{8,}\.$/, code)
-    assert.deepEqual(rest, [], code)
-  }
-})
-
-test('refusals are ordered by status, and each has a sentence for the caller', () => {
-  const statuses = Object.values(REFUSALS).map(([status]) => status)
-  assert.deepEqual(
-    statuses,
-    statuses.toSorted((one, other) => one - other),
-  )
-  for (const [code, [, detail]] of Object.entries(REFUSALS))
-    assert.match(detail, /^[A-Z].*[.…]$/, code)
-})
-
-test('docs/errors.md lists every word that `errors` may say, and no other', () => {
-  const [, section = ''] = /## What `errors` says\n([^]*?)\n## /.exec(ERRORS) ?? []
-  const words = [...section.matchAll(/^\| (`.+?) +\|/gm)].flatMap(([, cell = '']) =>
-    [...cell.matchAll(/`(\w+)`/g)].map(([, word = '']) => word),
-  )
-  const said = sources('src').flatMap(({ path, text }) => [
-    ...text.matchAll(/\b(?:pointer|field|name)\b[^{}]{0,80}\bcode: '(\w+)'/g),
-    ...(path.startsWith('src/http/') ? text.matchAll(/\bwhy: '(\w+)'|\bunreadable\('(\w+)'/g) : []),
-    ...(path === 'src/http/strict-json.ts' ? text.matchAll(/\breturn '(\w+)'/g) : []),
-    ...(path === 'src/http/failures.ts' ? text.matchAll(/^ {4}\w+: '(\w+)',$/gm) : []),
-  ])
-  const schema = ['minLength', 'format']
-  const money = ['amount_malformed', 'amount_precision', 'amount_range', 'balance_range']
-  const expected = said.map(([, word, other]) => word ?? other ?? '')
-  assert.deepEqual(
-    [...new Set(words)].toSorted(),
-    [...new Set([...expected, ...schema, ...money])].toSorted(),
-  )
-})
 
 test('every link of a page into the repository leads to a file and a heading', () => {
   assert.ok(PAGES.length >= 40, String(PAGES.length))
