@@ -24,7 +24,7 @@ import { tellBroken } from '../events/books.ts'
 import { verifyRuns } from '../verify/runs.ts'
 import type { Process } from './shared.ts'
 import { VERSION } from './version.ts'
-import { tellOfBooks } from './worker.ts'
+import { tellOfBooks } from './verify-beside.ts'
 
 /** What the routes for operators need of the other parts of their process. */
 interface ConsoleNeeds {
