@@ -4,7 +4,8 @@ import { startFlusher, totals } from '../src/metrics/flush.ts'
 import { databaseGauges } from '../src/metrics/database-gauges.ts'
 import { sessions } from '../src/adapters/shard-session.ts'
 import type { Statement } from '../src/ports.ts'
-import { manualClock } from './harness.ts'
+import { manualClock, testWorld } from './harness.ts'
+import { declined, lost } from './operators.ts'
 
 type Answer = (name: string, shard: number, values: readonly unknown[]) => unknown[]
 
@@ -186,4 +187,22 @@ test('gauges add amounts and counts of unlike shards, and show the oldest of the
     webhookOldestDueSeconds: 7,
     deadLettersOpen: { unknown: 4, failed: 150 },
   })
+})
+
+test('money at risk is what nobody knows the outcome of, and as old as that, whatever else failed before', async (t) => {
+  const world = await testWorld(t, { shards: 2 })
+  await declined(world, 'withdraw', 2)
+  world.clock.advance(86_400_000)
+  assert.equal((await databaseGauges(world.db)()).unknownOldestSeconds, 0)
+  const unknown = await lost(world, 'withdraw')
+  const { amount } = (await world.view(unknown)).payment
+  await world.sql(`update dead_letters set created_at = '${world.clock.now().toISOString()}'
+    where payment_id = ${unknown}`)
+  world.clock.advance(60_000)
+  await declined(world, 'withdraw', 2)
+  const gauges = await databaseGauges(world.db)()
+  assert.equal(gauges.unknownOldestSeconds, 60)
+  assert.deepEqual(gauges.unknownAmounts, { USD: amount })
+  assert.equal(gauges.unknownPayments, 1)
+  assert.deepEqual(gauges.deadLettersOpen, { unknown: 1, failed: 4 })
 })

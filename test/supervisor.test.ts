@@ -257,3 +257,29 @@ test('metrics are those of all, and what was counted stays counted, whoever is l
   assert.match(later.text, /^f 6$/m)
   assert.match(later.text, /^m 3$/m, 'of what is, and not of what was')
 })
+
+test('what processes counted stays counted, however many of them end one after the other', async () => {
+  const own = group(2)
+  await own.running()
+  const [first] = own.members
+  assert(first !== undefined)
+  const counted = (value: number) => [
+    { name: 's', help: 's', type: 'counter', aggregator: 'sum', values: [{ value, labels: {} }] },
+  ]
+  for (const [round, total] of [11, 31, 71].entries()) {
+    const number = round + 1
+    first.says({ kind: 'wanted', number })
+    await quiet()
+    first.says({ kind: 'sample', number, sample: counted(1) })
+    own.last().says({ kind: 'sample', number, sample: counted(10 * 2 ** round) })
+    await quiet()
+    const told = first.told.at(-1)
+    assert.ok(told?.kind === 'metrics' && told.number === number)
+    assert.match(told.text, new RegExp(`^s ${total}$`, 'm'))
+    own.last().ends(1)
+    await own.clock.advance(4_000)
+    await quiet()
+    own.last().ready()
+    await quiet()
+  }
+})

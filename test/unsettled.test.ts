@@ -114,6 +114,34 @@ for (const [name, chosen, why] of [
   })
 }
 
+test('a call of which a file tells began when it was made, on the clock of whoever reads it', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(10_000n)
+  await world.accept([{ type: 'withdraw', userId, amount: 100n, idempotencyKey: null }])
+  const madeMs = world.clock.now().getTime()
+  const [done] = await world.claimAndCharge()
+  assert.ok(done, 'done')
+  const folder = folderOf(t)
+  const away = () => Promise.reject(new Unavailable('away'))
+  const db = withShards(world.db, (shard) => ({ ...shard, run: away, transaction: away }))
+  const stopping = openSettlements(processWith(folder).own, { ...world.world, db }, () => undefined)
+  stopping.hurry(0)
+  await stopping.submit(done)
+  const [path = ''] = unsettledIn(folder).files()
+  const [kept] = unsettledIn(folder).read(path) as Settlement[]
+  const shiftedMs = (kept?.calls[0]?.startedMs ?? 0) - (done.calls[0]?.startedMs ?? 0)
+  assert.ok(shiftedMs > Date.parse('2020-01-01'), 'a monotonic clock is of its process alone')
+
+  world.clock.advance(60_000)
+  const next = processWith(folder)
+  const later = openSettlements(next.own, world.world, () => undefined)
+  settleLeftovers(next.own, later)
+  await later.idle()
+  const [call] = await world.sql<{ at: Date }>('select started_at as at from payment_attempts')
+  // What the clocks differ by is reckoned twice.
+  assert.equal(Math.round(((call?.at.getTime() ?? 0) - madeMs) / 1_000), 0)
+})
+
 test('what waits for somebody else’s lock to the end is left in a file as well', async (t) => {
   const world = await testWorld(t)
   const userId = await world.user(10_000n)
