@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { feed } from '../src/events/feed.ts'
+import { planMissed } from '../src/runs/events.ts'
 import { cancel, start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { dropEndpoint, editEndpoint } from '../src/webhooks/endpoints.ts'
+import { readEndpoint } from '../src/webhooks/store.ts'
 import type { TestWorld } from './harness.ts'
-import { delivered, found, START } from './replay-kit.ts'
+import { delivered, found, START, UNSENT } from './replay-kit.ts'
 import { BY, delivering, receiver, status, succeed, type Answer } from './webhooks-kit.ts'
 
 const RATE = 2
@@ -102,3 +105,35 @@ test('a replay that waits is canceled, and ends with its endpoint', async (t) =>
     assert.equal((await readRun(world.db.global, run, id))?.state, 'canceled')
   }
 })
+
+for (const shards of [1, 4]) {
+  test(`an endpoint that is enabled while a replay waits is not offered what that will send: ${shards} shards`, async (t) => {
+    const { world, turn, endpoint } = await delivering(t, shards)
+    const to = await receiver(t, status(200))
+    const { id } = await endpoint(to.url)
+    const missed = async () => {
+      const before = await readEndpoint(world.db.global, id)
+      return planMissed(world.db, before ?? assert.fail('it is there'), 'jane')
+    }
+    await editEndpoint(world.db, id, { state: 'disabled' }, BY)
+    await succeed(world, EVENTS)
+    await feed(world.db)
+    await editEndpoint(world.db, id, { state: 'enabled' }, BY)
+    const { snapshot, count } = await missed()
+    assert.equal(count, EVENTS)
+    await start(world.world, snapshot, { ...START, ratePerSecond: RATE, endpointId: id })
+    await step(world.world, null)
+    await editEndpoint(world.db, id, { state: 'disabled' }, BY)
+    await succeed(world)
+    await feed(world.db)
+    assert.deepEqual([(await missed()).count, (await missed()).matching], [1, 1])
+    assert.equal((await found(world, id, UNSENT)).count, 1)
+    assert.equal((await found(world, id)).count, EVENTS + 1, 'whoever asks for all is shown all')
+    await cancel(world.world, snapshot, 'joe', id)
+    assert.equal((await missed()).count, 1 + EVENTS - RATE, 'nobody sends them now')
+    await editEndpoint(world.db, id, { state: 'enabled' }, BY)
+    world.clock.advance(1_000)
+    await delivered(turn)
+    assert.equal(to.received.length, RATE)
+  })
+}

@@ -112,6 +112,32 @@ test('an endpoint that is enabled again is offered what failed and what it was n
   assert.ok((await states(world)).every(({ state }) => state === 'delivered'))
 })
 
+test('however often the types of an endpoint changed, a bounded number of changes is read, and what it wanted only before them is not missed', async (t) => {
+  const { world, endpoint } = await delivering(t)
+  const { id } = await endpoint('http://127.0.0.1:9/')
+  await succeed(world)
+  await feed(world.db)
+  world.clock.advance(1_000)
+  await editEndpoint(world.db, id, { state: 'disabled' }, BY)
+  const missed = async () => {
+    const before = await readEndpoint(world.db.global, id)
+    return (await planMissed(world.db, before ?? assert.fail('it is there'), 'jane')).count
+  }
+  await world.sql('delete from deliveries')
+  const change = (count: number) =>
+    world.sql(
+      `insert into endpoint_acts (id, endpoint_id, act, before, after, created_at)
+       select nextval('endpoint_act_ids'), $1, 'change', '{"types": ["payment.failed", "x"]}',
+         '{"types": ["payment.failed", "y"]}', $2
+       from generate_series(1, $3)`,
+      [id, world.clock.now(), count],
+    )
+  await change(999)
+  assert.equal(await missed(), 1)
+  await change(1)
+  assert.equal(await missed(), 0)
+})
+
 test('what happened before an endpoint was made, or wanted its type, is nothing that it missed', async (t) => {
   const { world, turn, endpoint } = await delivering(t)
   await want(world, ['payment.*'])

@@ -13,7 +13,7 @@ import type { FoundEvents } from '../webhooks/replay-plan-bodies.ts'
 import { readEndpoint, type Endpoint } from '../webhooks/store.ts'
 import { readPauses } from '../webhooks/subscriptions-store.ts'
 import { findMatching, type Bounds } from './matching.ts'
-import { readRun, runsOfEndpoint } from './read-store.ts'
+import { readRun, runsOfEndpoint, waitingInRuns } from './read-store.ts'
 import { cancelRun, planRun, type Run, type RunStep, type StepCounts } from './store.ts'
 
 /** How many events a second are sent again, if nothing else is said. */
@@ -26,7 +26,8 @@ export interface ReplayRequest extends Omit<ReplayFilter, 'types'> {
 
 /**
  * Find the events that match and store exactly which they are: nothing else changes. Only types
- * that the endpoint wants are sent to it, whatever is asked for.
+ * that the endpoint wants are sent to it, whatever is asked for. What another replay is still to
+ * send is not undelivered.
  */
 export async function planReplay(
   db: Db,
@@ -36,8 +37,10 @@ export async function planReplay(
 ): Promise<FoundEvents> {
   const wanted = wantedTypes(endpoint.types)
   const types = wantedTypes(asked.types ?? wanted).filter((type) => wanted.includes(type))
+  // Read first: what is sent meanwhile is on its way by then.
+  const waiting = asked.undelivered ? await waitingInRuns(db.global, endpoint.id) : NONE
   const filter = { ...asked, types }
-  const found = await findMatching(db, endpoint.id, filter, bounds)
+  const found = await findMatching(db, endpoint.id, filter, { ...bounds, waiting })
   const { events, matching, until, missing } = found
   const ids = events.map(({ id }) => id)
   const none = { amount: 0n, others: null }
@@ -54,6 +57,8 @@ export async function planReplay(
     missing,
   }
 }
+
+const NONE: ReadonlySet<bigint> = new Set()
 
 function counts(events: readonly { readonly type: string }[]): FoundEvents['byType'] {
   const found = new Map<string, number>()
@@ -122,10 +127,10 @@ async function wantedSince(
   floor: Date,
 ): Promise<ReadonlyMap<string, Date>> {
   const known = (await recordedSince(db.global, id)) ?? createdAt
-  const first = known > floor ? known : floor
-  const since = new Map<string, Date>(wantedTypes(types).map((type) => [type, first]))
+  const read = await typesChanged(db.global, id, known > floor ? known : floor)
+  const since = new Map<string, Date>(wantedTypes(types).map((type) => [type, read.since]))
   // Oldest first: the last time that a type was added counts.
-  for (const { before, after, at } of await typesChanged(db.global, id, first)) {
+  for (const { before, after, at } of read.changes) {
     const had = before === null ? null : typesIn(before)
     for (const type of typesIn(after)) if (had?.includes(type) === false) since.set(type, at)
   }

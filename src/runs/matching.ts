@@ -45,6 +45,13 @@ export interface Bounds {
   readonly looks: number
 }
 
+/** How it is looked; `waiting` are events that are left out, whatever matches. */
+interface Terms extends Partial<Bounds> {
+  readonly waiting?: ReadonlySet<bigint>
+}
+
+const NONE: ReadonlySet<bigint> = new Set()
+
 /**
  * The oldest events of all shards that match, as many as fit into one run. Each shard is read a
  * look ahead, so that what is held is bounded, however much matches. Shards that cannot be read are
@@ -54,7 +61,7 @@ export async function findMatching(
   db: Db,
   endpointId: bigint,
   filter: ReplayFilter,
-  bounds: Bounds = { events: EVENTS_MAX, looks: LOOKS_MAX },
+  { events: eventsMax = EVENTS_MAX, looks: looksMax = LOOKS_MAX, waiting = NONE }: Terms = {},
 ): Promise<Matching & { readonly missing: readonly number[] }> {
   const placed = await eachShard(db.shards, async (shard): Promise<Reader> => {
     const { after, end } = await eventRange(shard, filter)
@@ -65,15 +72,15 @@ export async function findMatching(
   const missing = new Set(opened.missing)
   const events: Found[] = []
   let looks = 0
-  while (events.length < bounds.events) {
+  while (events.length < eventsMax) {
     const empty = readers.filter(isEmpty)
-    if (empty.length > 0 && looks >= bounds.looks) {
+    if (empty.length > 0 && looks >= looksMax) {
       readers = await withoutIll(readers, empty, stop, missing)
       continue
     }
     if (empty.length > 0) {
       looks += empty.length
-      const look = (reader: Reader) => lookOn(reader, endpointId, filter)
+      const look = (reader: Reader) => lookOn(reader, endpointId, filter, waiting)
       readers = await withoutIll(readers, empty, look, missing)
       continue
     }
@@ -126,11 +133,17 @@ async function stop(reader: Reader): Promise<void> {
   if (reader.stoppedAt === null) reader.upTo = null
 }
 
-async function lookOn(reader: Reader, endpointId: bigint, filter: ReplayFilter): Promise<void> {
+async function lookOn(
+  reader: Reader,
+  endpointId: bigint,
+  filter: ReplayFilter,
+  waiting: ReadonlySet<bigint>,
+): Promise<void> {
   const { shard, end, upTo: after } = reader
   if (after === null) return
   const { events, upTo } = await matchingEvents(shard, endpointId, filter, { after, end })
-  Object.assign(reader, { ahead: events, taken: 0, upTo })
+  const ahead = events.filter(({ id }) => !waiting.has(id))
+  Object.assign(reader, { ahead, taken: 0, upTo })
 }
 
 /** Take the oldest event; null: there is none any more, or it is not known which it is. */

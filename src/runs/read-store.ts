@@ -33,6 +33,18 @@ const STARTED: Unsharded<Run> = {
   where api_key = $1 and key = $2`,
 }
 
+/** What the oldest runs of an endpoint that were started are still to send to it. */
+const WAITING: Unsharded<{ ids: readonly bigint[] }> = {
+  name: 'redrives_waiting',
+  sharded: false,
+  text: `
+  select event_ids[position + 1 :] as ids
+  from redrives
+  where endpoint_id = $1 and state = 'replaying'
+  order by id
+  limit $2`,
+}
+
 /** Read a run of letters, or of the events of an endpoint; null when there is none. */
 export async function readRun(
   db: Global,
@@ -49,6 +61,15 @@ const LISTED_MAX = 100
 /** The newest runs of the events of an endpoint, newest first. */
 export function runsOfEndpoint(db: Global, endpointId: bigint): Promise<Run[]> {
   return db.run(OF_ENDPOINT, [endpointId, LISTED_MAX])
+}
+
+/** Runs of an endpoint that are read for what they are still to send, of up to 100,000 events. */
+const WAITING_MAX = 10
+
+/** The events that replays of an endpoint are still to send to it. */
+export async function waitingInRuns(db: Global, endpointId: bigint): Promise<Set<bigint>> {
+  const runs = await db.run(WAITING, [endpointId, WAITING_MAX])
+  return new Set(runs.flatMap(({ ids }) => ids.map(BigInt)))
 }
 
 /** The run that was started under a key; null: none was. */

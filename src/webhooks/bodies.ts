@@ -148,8 +148,8 @@ export const EndpointChanged = Type.Object(
     title: 'WebhookEndpointChanged',
     description:
       '`missed`: only where `state` was to be `enabled`, of an endpoint that was disabled: what ' +
-      'it has missed, as a dry run of `POST …/replays` finds it. Start the snapshot to have it ' +
-      'sent. The same request finds it again for a day.',
+      'it has missed, as a dry run of `POST …/replays` finds it, without what a waiting replay ' +
+      'will send. Start the snapshot to have it sent. The same request finds it again for a day.',
   },
 )
 

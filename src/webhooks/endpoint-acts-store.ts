@@ -80,18 +80,21 @@ interface TypesChange {
   readonly at: Date
 }
 
-/** Changes of the types of an endpoint since `$2`, each kind of change once, oldest first. */
+/** The newest changes of the types of an endpoint since `$2`, newest first. */
 const TYPES_CHANGED: Unsharded<TypesChange> = {
   name: 'endpoints_types_changed',
   sharded: false,
   text: `
-  select before -> 'types' as before, after -> 'types' as after, max(created_at) as at
+  select before -> 'types' as before, after -> 'types' as after, created_at as at
   from endpoint_acts
   where endpoint_id = $1 and act <> 'retry' and created_at >= $2
     and before -> 'types' is distinct from after -> 'types'
-  group by before -> 'types', after -> 'types'
-  order by at`,
+  order by id desc
+  limit $3`,
 }
+
+/** Changes of types that are read of an endpoint. */
+const TYPES_CHANGED_MAX = 1_000
 
 /** Since when there is a record of an endpoint. */
 const RECORDED_SINCE: Unsharded<{ since: Date }> = {
@@ -215,9 +218,14 @@ export function changesOfEndpoint(db: Global, id: bigint): Promise<EndpointAct[]
   return db.run(CHANGES, [id])
 }
 
-/** Changes of the types of an endpoint since `floor`, oldest first. */
-export function typesChanged(db: Global, id: bigint, floor: Date): Promise<TypesChange[]> {
-  return db.run(TYPES_CHANGED, [id, floor])
+/**
+ * Changes of the types of an endpoint since `floor`, oldest first; `since`: where there are too
+ * many, from when on they are known, and else `floor`.
+ */
+export async function typesChanged(db: Global, id: bigint, floor: Date) {
+  const newest = await db.run(TYPES_CHANGED, [id, floor, TYPES_CHANGED_MAX])
+  const since = newest.length < TYPES_CHANGED_MAX ? floor : (newest.at(-1)?.at ?? floor)
+  return { changes: newest.toReversed(), since }
 }
 
 /** Since when there is a record of an endpoint; null: there is none. */

@@ -31,7 +31,8 @@ export const ReplayFilterBody = Type.Object(
     only: Type.Optional(
       oneOf(['undelivered'], {
         description:
-          'Without what has arrived and what is on its way: what failed, or was not sent.',
+          'Without what has arrived, what is on its way and what another replay will send: what ' +
+          'failed, or was not sent.',
       }),
     ),
     created_after: Type.Optional(Type.String({ format: 'date-time' })),

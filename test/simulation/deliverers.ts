@@ -155,7 +155,11 @@ function dueMs({ tables }: World): number | null {
     if (known.ordered && waitsForEarlier(tables, row)) continue
     at(Math.max(row.runAt, known.pausedUntil ?? 0))
   }
-  for (const { state, nextAt } of tables.runs.rows.values()) if (state === 'running') at(nextAt)
+  for (const { state, nextAt, endpointId } of tables.runs.rows.values()) {
+    // One whose endpoint is disabled waits until that is enabled.
+    if (tables.endpoints.get(endpointId)?.state === 'disabled') continue
+    if (state === 'running') at(nextAt)
+  }
   for (const { position } of tables.events.rows.values()) if (position === null) at(0)
   return soonest
 }

@@ -164,17 +164,17 @@ export const endpoints: Handlers = {
         .map(({ createdAt }) => ({ since: new Date(createdAt) })),
   },
   endpoints_types_changed: {
-    run(tables, [id, floor]) {
-      const since = (floor as Date).getTime()
-      const changes = new Map<string, { before: unknown; after: unknown; at: Date }>()
-      for (const { before, after, createdAt } of actsOf(tables, id)) {
-        const had = before?.types ?? null
-        const kind = writeJson([had, after.types])
-        if (createdAt < since || kind === writeJson([after.types, after.types])) continue
-        changes.set(kind, { before: had, after: after.types, at: new Date(createdAt) })
-      }
-      return [...changes.values()].toSorted((one, other) => one.at.getTime() - other.at.getTime())
-    },
+    run: (tables, [id, floor, limit]) =>
+      actsOf(tables, id)
+        .filter(({ createdAt }) => createdAt >= (floor as Date).getTime())
+        .map(({ before, after, createdAt }) => ({
+          before: before?.types ?? null,
+          after: after.types,
+          at: new Date(createdAt),
+        }))
+        .filter(({ before, after }) => writeJson(before) !== writeJson(after))
+        .toReversed()
+        .slice(0, Number(limit)),
   },
   endpoints_disabled_lately: {
     run(tables, [at, id, withinMs], context) {

@@ -77,6 +77,14 @@ export const runs: Handlers = {
       return run === undefined ? [] : [shown(run)]
     },
   },
+  redrives_waiting: {
+    run: (tables, [endpointId, limit]) =>
+      [...tables.runs.rows.values()]
+        .filter((run) => run.state === 'running' && run.endpointId === endpointId)
+        .toSorted((one, other) => Number(one.id - other.id))
+        .slice(0, Number(limit))
+        .map(({ eventIds, position }) => ({ ids: eventIds.slice(position) })),
+  },
   redrives_start: {
     run(tables, [at, id, rate, actor, reason, requestId, ageMax], context) {
       const nowMs = time(at, context)

@@ -135,8 +135,8 @@ export interface WebhookEndpoint {
 
 /**
  * `missed`: only where `state` was to be `enabled`, of an endpoint that was disabled: what it has
- * missed, as a dry run of `POST …/replays` finds it. Start the snapshot to have it sent. The same
- * request finds it again for a day.
+ * missed, as a dry run of `POST …/replays` finds it, without what a waiting replay will send.
+ * Start the snapshot to have it sent. The same request finds it again for a day.
  */
 export interface WebhookEndpointChanged {
   readonly id: number

@@ -177,7 +177,10 @@ export interface ReplayFilter {
     | 'webhook_endpoint.*'
     | 'books.*'
   )[]
-  /** Without what has arrived and what is on its way: what failed, or was not sent. */
+  /**
+   * Without what has arrived, what is on its way and what another replay will send: what failed,
+   * or was not sent.
+   */
   readonly only?: 'undelivered'
   readonly created_after?: string
   readonly created_before?: string
