@@ -1,6 +1,8 @@
 import type { CameBack, ChargeOutcome, LookupOutcome } from './domain/outcome.ts'
 import type { GatewayOperation, GatewayProfile } from './domain/gateway-profile.ts'
+import type { GatewayReturn } from './domain/gateway-return.ts'
 import type { EndStatus, Operation } from './domain/payment.ts'
+import type { RangedTable } from './domain/id-ranges.ts'
 import type { Grown } from './domain/shard.ts'
 
 /**
@@ -23,6 +25,11 @@ export interface Statement<Row> {
   readonly clock?: true
   /** It is about no shard. */
   readonly sharded?: false
+  /**
+   * Its first value lists the payments whose rows it is about, so it can be sent to the one range
+   * that has them all.
+   */
+  readonly ranged?: RangedTable
 }
 
 /** A statement about no shard: before its values there is nothing, or its clock alone as `$1`. */
@@ -80,6 +87,12 @@ function filled(
 /** Runs statements about one shard. */
 export interface Runner {
   run<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]>
+  /**
+   * Where payments are in ranges: the statement about those of the first range alone. Only there
+   * are keys in an index; `payment_keys` has those of the others. Null, or not there: it has to be
+   * asked as it is, which finds all of them wherever they are.
+   */
+  ofFirstRange?<Row>(statement: Statement<Row>): Statement<Row> | null
 }
 
 /** What numbers are taken from. An id is number × shards + shard, so it tells its shard. */
@@ -332,28 +345,6 @@ export interface GatewayCharge {
   readonly ref: string | null
   /** Of a refund: the gateway's own reference of its charge; not there: the list names none. */
   readonly parentRef?: string
-}
-
-/** Something that came back by itself, as the gateway lists it. */
-export interface GatewayReturn {
-  /** Of which payment; null: it names that by `parentRef` alone. */
-  readonly paymentId: bigint | null
-  /** The gateway's own reference of that payment; null: it names our payment. */
-  readonly parentRef: string | null
-  /** The gateway's own reference, as a look at the payment tells it. */
-  readonly ref: string
-  /** In the words of returns; null: the list does not say, or says something else. */
-  readonly kind: CameBack['kind'] | null
-  /** As the gateway tells it, in major units; null: it does not. */
-  readonly amount: unknown
-  /** Null: it does not say. */
-  readonly currency: string | null
-  /** Of money that came back from it again: the reference of what it undoes. */
-  readonly undoes?: string
-  /** It says that it is a refund of ours, which failed there. */
-  readonly ours?: { readonly paymentId: bigint; readonly key: string }
-  /** Null: the list does not say. */
-  readonly at: Date | null
 }
 
 /** A page of executed charges in the gateway's order; `next`: where the next begins, or null. */

@@ -6,6 +6,7 @@ import type { Fee, FeePolicy } from '../src/domain/fee.ts'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
 import { seededRandom } from '../src/domain/random.ts'
 import type { RetryPolicy } from '../src/domain/decision.ts'
+import type { IdRange } from '../src/domain/id-ranges.ts'
 import { acceptor, type Accept } from '../src/payments/accept.ts'
 import { charge, claim, type ChargeWorld, type Settlement } from '../src/charging/charge.ts'
 import type { PaymentFilter } from '../src/payments/filter-store.ts'
@@ -287,14 +288,16 @@ export function openDb(
     readonly poolMax?: number | undefined
     readonly shards?: number | undefined
     readonly clock?: Clock | undefined
+    readonly ranges?: readonly IdRange[] | undefined
   } = {},
 ): PostgresDb {
-  const { poolMax = 8, shards = 1, clock } = options
+  const { poolMax = 8, shards = 1, clock, ranges } = options
   const db = postgres({
     url,
     currency: 'USD',
     shards,
     ...(clock === undefined ? {} : { now: () => clock.now() }),
+    ...(ranges === undefined ? {} : { ranges: () => ranges }),
     poolMax,
     connectTimeoutMs: 60_000,
     statementTimeoutMs: 20_000,

@@ -76,6 +76,7 @@ const HISTORY = `
   insert into payment_children select 0, n / 2, n, 'ref ' || n from generate_series(1, ${ROWS}) n;
   insert into idempotency_keys
   select 0, n, 'key ' || n, n, timestamptz '2030-01-01' from generate_series(1, ${ROWS}) n;
+  insert into payment_keys select 0, n, 'key ' || n, n from generate_series(1, ${ROWS}) n;
   insert into user_keys
   select 0, 'jane', 'key ' || n, n, '{}', timestamptz '2030-01-01'
   from generate_series(1, ${ROWS}) n;
@@ -136,6 +137,7 @@ export const LARGE: readonly string[] = [
   'payment_references',
   'payment_children',
   'idempotency_keys',
+  'payment_keys',
   'user_keys',
   'user_details',
   'gateway_refs',

@@ -15,6 +15,7 @@ export interface Found {
   readonly row: string
   readonly sharded: boolean
   readonly clock: boolean
+  readonly ranged: string | undefined
 }
 
 /**
@@ -33,7 +34,7 @@ const HOOK = `
 const DECLARED = /^(?:export )?const (\w+): (?:Statement|Unsharded)<(.+)> = \{/gm
 
 const WRITTEN =
-  /^ *name: '\w+',\n(?: *(?:sharded|clock): \w+,\n)* *(?:text:|\.\.\.\w)|\{ name: '\w+', text:/gm
+  /^ *name: '\w+',\n(?: *(?:sharded|clock|ranged): '?\w+'?,\n)* *(?:text:|\.\.\.\w)|\{ name: '\w+', text:/gm
 
 /** Every statement of the source, in order of file and place. */
 export async function statements(): Promise<Found[]> {
@@ -49,8 +50,8 @@ export async function statements(): Promise<Found[]> {
     for (const [constant, row] of rows) {
       const statement = module[`$${constant}`]
       assert.ok(statement, constant)
-      const { name, text: sent, sharded = true, clock = false } = statement
-      found.push({ file: path, name, text: sent, row, sharded, clock })
+      const { name, text: sent, sharded = true, clock = false, ranged } = statement
+      found.push({ file: path, name, text: sent, row, sharded, clock, ranged })
     }
   }
   return found

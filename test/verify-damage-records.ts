@@ -97,6 +97,14 @@ export const RECORD_DAMAGES: readonly Damage[] = [
     rules: ['key_repeated'],
   },
   {
+    name: 'a key that is kept apart of a payment that has another',
+    sql: [
+      `insert into payment_keys select shard, user_id, 'other', id
+       from payments where id = ${PAID_IN}`,
+    ],
+    rules: ['key_stray'],
+  },
+  {
     name: 'two payments under one gateway key',
     sql: [
       `${PAY} gateway_key = (select gateway_key from payments where id = ${PAID_IN})

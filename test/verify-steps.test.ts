@@ -96,7 +96,7 @@ const LIMIT = 9
 /** Check everything in steps of a few rows: no user with all postings fits into one. */
 async function inSmallSteps(world: TestWorld, db: Db): Promise<Report> {
   const sum = tally(10)
-  const scope = { shard: db.of(0n), count: 1, books: 'USD', grown: null }
+  const scope = { shard: db.of(0n), count: 1, books: 'USD', grown: null, keyedFrom: null }
   const all = async (check: (span: IdSpan) => Promise<Chunk | null>) => {
     for (let after: bigint | null = ID_BEFORE_ALL; after !== null;) {
       const chunk: Chunk | null = await check({ after, to: ID_MAX, limit: LIMIT })

@@ -2,13 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { withShards } from '../src/each-shard.ts'
-import {
-  Unavailable,
-  type Db,
-  type GatewayCharge,
-  type GatewayReturn,
-  type ListCharges,
-} from '../src/ports.ts'
+import type { GatewayReturn } from '../src/domain/gateway-return.ts'
+import { Unavailable, type Db, type GatewayCharge, type ListCharges } from '../src/ports.ts'
 import { bookReturns } from '../src/refunds/returns.ts'
 import { verify } from '../src/verify/verify.ts'
 import { testWorld } from './harness.ts'

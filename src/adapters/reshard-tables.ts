@@ -153,6 +153,7 @@ export const SHARDED: readonly Moved[] = [
   ofUser('payments', 'id'),
   ofUser('postings', 'user_id'),
   ofUser('idempotency_keys', 'user_id'),
+  ofUser('payment_keys', 'user_id'),
   ofUser('payment_references', 'user_id'),
   ofPayment('payment_tasks', 'payment_id'),
   ofPayment('payment_attempts', 'payment_id'),

@@ -1,5 +1,7 @@
 import { shardOf, type Grown } from '../domain/shard.ts'
+import type { IdRange } from '../domain/id-ranges.ts'
 import { findOld } from './old-ids.ts'
+import { AS_IT_IS, namedRanges, type Naming } from './ranged-statements.ts'
 import type { Db, Places, Sequence, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /**
@@ -10,7 +12,7 @@ export interface Driver {
   transaction<T>(work: (tx: DriverTx) => Promise<T>, lockMs?: number): Promise<T>
 }
 
-export type DriverTx = Omit<Tx, 'ids'>
+export type DriverTx = Omit<Tx, 'ids' | 'ofFirstRange'>
 
 /** Gives the numbers that ids are made of. */
 export interface Numbers {
@@ -41,6 +43,8 @@ export interface SessionOptions {
   readonly now?: () => Date | null
   /** Whether the database got more shards; asked once. Not there: it never did. */
   readonly growth?: () => Promise<Grown | null>
+  /** The ranges that payments are in; null, or not there: tables are whole. */
+  readonly ranges?: () => readonly IdRange[] | null
 }
 
 /**
@@ -73,10 +77,11 @@ export function sessions(driver: Driver, options: SessionOptions): Db {
 /** The database over one server or several. */
 export function placed(placement: Placement, options: SessionOptions): Db {
   const { home, servers, numbers } = placement
-  const { shards: count, currency, now = () => null } = options
+  const { shards: count, currency, now = () => null, ranges } = options
+  const named = ranges === undefined ? AS_IT_IS : namedRanges(ranges)
   const shards = servers.flatMap(({ first, last, driver }) =>
     Array.from({ length: last - first + 1 }, (_, index) =>
-      openShard(driver, { number: first + index, count, now, numbers }),
+      openShard(driver, { number: first + index, count, now, numbers, named }),
     ),
   )
   const [only] = shards
@@ -122,23 +127,28 @@ interface Place {
   readonly count: number
   readonly now: () => Date | null
   readonly numbers: Numbers | null
+  readonly named: Naming
 }
 
 function openShard(driver: Driver, place: Place): Shard {
-  const { number, now } = place
+  const { number, now, named } = place
   const fill = ({ sharded, clock }: Statement<unknown>, values: readonly unknown[]) => {
     if (sharded === false) return clock === true ? [now(), ...values] : values
     return clock === true ? [number, now(), ...values] : [number, ...values]
   }
   return {
     number,
-    run: (statement, values) => driver.run(statement, fill(statement, values)),
+    ofFirstRange: named.ofFirst,
+    run: (statement, values) => driver.run(named.of(statement, values), fill(statement, values)),
     transaction: (work, lockMs) =>
       driver.transaction(
         (tx) =>
           work({
-            run: (statement, values) => tx.run(statement, fill(statement, values)),
-            write: (statement, values) => tx.write(statement, fill(statement, values)),
+            ofFirstRange: named.ofFirst,
+            run: (statement, values) =>
+              tx.run(named.of(statement, values), fill(statement, values)),
+            write: (statement, values) =>
+              tx.write(named.of(statement, values), fill(statement, values)),
             ids: (sequence, wanted) => takeIds(tx, place, sequence, wanted),
           }),
         lockMs,

@@ -1,8 +1,8 @@
+import type { GatewayReturn } from '../domain/gateway-return.ts'
 import {
   GatewayUnreadable,
   type ChargePage,
   type GatewayCharge,
-  type GatewayReturn,
   type ListCharges,
 } from '../ports.ts'
 import { urlParts } from './driver.ts'

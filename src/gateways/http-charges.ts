@@ -6,12 +6,8 @@ import { isPassing } from './driver-lists.ts'
 import { kindIn } from './http-back.ts'
 import { fieldsIn, isFields, refIn, type ReplyFields } from './http-reply.ts'
 import { clearRows, hasKeyTwice, withClearRows } from './json-keys.ts'
-import {
-  GatewayUnreadable,
-  type GatewayCharge,
-  type GatewayReturn,
-  type ListCharges,
-} from '../ports.ts'
+import type { GatewayReturn } from '../domain/gateway-return.ts'
+import { GatewayUnreadable, type GatewayCharge, type ListCharges } from '../ports.ts'
 
 /** How long one page may take, in milliseconds, and how many charges are asked for. */
 const PAGE_MS_MAX = 30_000

@@ -6,7 +6,8 @@ import type { SentFields } from '../domain/sent-fields.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { paymentEvents } from '../events/write-store.ts'
 import { countAccepted } from './counted-store.ts'
-import { BEGUN, PAYMENT_COLUMNS, KEYED, REFUSED_FOR, returned, UNDER_KEYS } from './store.ts'
+import { UNDER_KEYS, underKeys, type Keyed } from './keys-store.ts'
+import { BEGUN, PAYMENT_COLUMNS, REFUSED_FOR, returned } from './store.ts'
 
 /** What is written on a payment of what went back of it, and of what it gives back. */
 interface Back {
@@ -33,6 +34,7 @@ const BACK = `
 /** Read payments with what goes back: apart from the reading of claims, which needs less. */
 const READ_WHOLE: Statement<WholePayment> = {
   name: 'payments_read_whole',
+  ranged: 'payments',
   text: `
   select ${PAYMENT_COLUMNS},${BACK}
   from payments
@@ -231,11 +233,7 @@ export interface KeyedRefund {
   readonly sent: SentFields | null
 }
 
-/** The payments first made under these keys, as refunds are compared with them. */
-const BY_KEYS: Statement<KeyedRefund> = {
-  name: 'payments_refunds_by_keys',
-  text: `
-  select
+const AS_KEYED = `select
     payment.id, payment.user_id as "userId", payment.type, payment.amount,
     payment.parent_id as "parentId", payment.fee_returned as "feeReturned",
     payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor",
@@ -243,8 +241,24 @@ const BY_KEYS: Statement<KeyedRefund> = {
       select sent
       from payment_details
       where payment_details.shard = $1 and payment_details.payment_id = payment.id
-    ) as sent
+    ) as sent`
+
+/** The payments first made under these keys, as refunds are compared with them. */
+const BY_KEYS: Statement<KeyedRefund> = {
+  name: 'payments_refunds_by_keys',
+  text: `
+  ${AS_KEYED}
   from ${UNDER_KEYS}`,
+}
+
+/** The same by their ids: of payments in later ranges that have the keys. */
+const KEYED_BY_IDS: Statement<KeyedRefund> = {
+  name: 'payments_refunds_by_ids',
+  ranged: 'payments',
+  text: `
+  ${AS_KEYED}
+  from payments payment
+  where payment.shard = $1 and payment.id = any ($2::bigint[])`,
 }
 
 interface RepeatedRefund {
@@ -316,11 +330,11 @@ export function insertRefunds(tx: Tx, refunds: readonly NewRefund[]): void {
 }
 
 /** The payments first made under these keys of these users. */
-export async function refundsByKeys(
+export function refundsByKeys(
   tx: Runner,
-  requests: readonly { readonly userId: bigint; readonly key: string }[],
-): Promise<KeyedRefund[]> {
-  return requests.length === 0 ? [] : tx.run(BY_KEYS, KEYED.of(requests))
+  requests: readonly Keyed[],
+): Promise<readonly KeyedRefund[]> {
+  return underKeys(tx, requests, BY_KEYS, (ids) => tx.run(KEYED_BY_IDS, [numbers(ids)]))
 }
 
 /** Insert new refunds, each repeating a failed one. */

@@ -8,6 +8,7 @@ import {
   pageOfReference,
   pageOfUserAndReference,
 } from './reference-list-store.ts'
+import { laterUnder } from './keys-store.ts'
 import { idsOfTime } from './time-index-store.ts'
 import { PAYMENT_COLUMNS } from './store.ts'
 
@@ -264,7 +265,7 @@ function pageOf(
   const { gatewayRef, from, to, parentId, corrected, common } = asked
   const all = [...range, status, type, limit, gatewayRef, from, to, numbers(corrected)]
   const values = [...all, userId]
-  if (key !== null) return shard.run(PAGE_OF_KEY, [...values, key, reference])
+  if (key !== null) return pageOfKey(shard, asked, [...values, key, reference])
   if (parentId !== null) return shard.run(PAGE_OF_PARENT, [...values, parentId])
   if (reference !== null) {
     if (common && userId !== null) return pageOfUserAndReference(shard, values, reference)
@@ -272,6 +273,23 @@ function pageOf(
   }
   if (userId !== null) return shard.run(PAGE_OF_USER, values)
   return shard.run(isOpenList(asked) ? OPEN_PAGE : PAGE, all)
+}
+
+/** Where payments are in ranges, the first is asked, and the later one that has the key. */
+async function pageOfKey(
+  shard: Runner,
+  { userId, idempotencyKey: key }: PaymentFilter,
+  values: readonly unknown[],
+): Promise<Payment[]> {
+  const first = shard.ofFirstRange?.(PAGE_OF_KEY) ?? null
+  if (first === null || userId === null || key === null) return shard.run(PAGE_OF_KEY, values)
+  const [found, [later]] = await Promise.all([
+    shard.run(first, values),
+    laterUnder(shard, [{ userId, key }]),
+  ])
+  const [before, floor, ...others] = values as [bigint, bigint, ...unknown[]]
+  if (later === undefined || later >= before || later < floor) return found
+  return [...found, ...(await shard.run(PAGE_OF_KEY, [later + 1n, later, ...others]))]
 }
 
 async function floorOf(shard: Runner, asked: Asked, before: bigint): Promise<bigint | null> {

@@ -5,6 +5,7 @@ import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { PAYMENT_SHOWN, paymentEvents } from '../events/write-store.ts'
 import { COUNT_FINISHED, countAccepted } from './counted-store.ts'
 import { leaveReferences } from './details-store.ts'
+import { UNDER_KEYS, underKeys, type Keyed } from './keys-store.ts'
 
 /** How the error that is shown of a refused payment begins. */
 const REFUSED = 'refused:'
@@ -34,26 +35,6 @@ export const PAYMENT_COLUMNS = `
     ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef", currency,
     ${gatewayOf()} as gateway`
 
-interface Keyed {
-  readonly userId: bigint
-  readonly key: string
-}
-
-export const KEYED = columns<Keyed>({ userId: 'bigint', key: 'text' })
-
-/**
- * The payments first made under keys, of `KEYED` from `$2` on. The limit keeps the planner from
- * turning it into a join, for which it may read every payment there is while it takes the table for
- * empty: a plan lives for seconds, and that is long enough.
- */
-export const UNDER_KEYS = `${KEYED.unnest('request', 2)}
-  cross join lateral (
-    select *
-    from payments
-    where shard = $1 and user_id = request.user_id and idempotency_key = request.key
-    limit 1
-  ) payment`
-
 /**
  * The payments first made under these keys. The users of the keys are locked, so no other batch can
  * make one between this reading and the end of the transaction.
@@ -68,9 +49,23 @@ const BY_KEYS: Statement<AcceptedPayment> = {
   from ${UNDER_KEYS}`,
 }
 
+/** The same by their ids: of payments in later ranges that have the keys. */
+const ACCEPTED_BY_IDS: Statement<AcceptedPayment> = {
+  name: 'payments_accepted_by_ids',
+  ranged: 'payments',
+  text: `
+  select
+    payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
+    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency,
+    ${gatewayOf('payment.gateway')} as gateway
+  from payments payment
+  where payment.shard = $1 and payment.id = any ($2::bigint[])`,
+}
+
 /** Read payments of a shard by id. */
 const READ: Statement<Payment> = {
   name: 'payments_read',
+  ranged: 'payments',
   text: `
   select ${PAYMENT_COLUMNS}
   from payments
@@ -114,6 +109,7 @@ const CHANGES = Object.entries(TRANSITIONS)
  */
 const FINISH: Statement<never> = {
   name: 'payments_finish',
+  ranged: 'payments',
   ...timed`
   with ${CLOCK}, finished as (
     update payments payment
@@ -240,12 +236,11 @@ const REPEATS: Statement<Repeats> = {
 }
 
 /** The payments first made under these keys of these users. */
-export async function paymentsByKeys(
+export function paymentsByKeys(
   tx: Runner,
   requests: readonly Keyed[],
-): Promise<AcceptedPayment[]> {
-  if (requests.length === 0) return []
-  return await tx.run(BY_KEYS, KEYED.of(requests))
+): Promise<readonly AcceptedPayment[]> {
+  return underKeys(tx, requests, BY_KEYS, (ids) => tx.run(ACCEPTED_BY_IDS, [numbers(ids)]))
 }
 
 /** Read payments of a shard by id, in no order; those that do not exist are left out. */

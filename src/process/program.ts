@@ -10,6 +10,7 @@ import { newProgram } from './command-line.ts'
 import type { BackupOptions } from './backup-command.ts'
 import type { DistributeOptions } from './distribute.ts'
 import type { MigrateOptions } from './migrating.ts'
+import type { PartitionsOptions } from './partitions-command.ts'
 import type { ReshardOptions } from './reshard-command.ts'
 import type { RestoreOptions } from './restore-command.ts'
 import type { Tool } from './tool.ts'
@@ -44,6 +45,8 @@ const runDistribute = async (options: DistributeOptions) =>
   (await import('./distribute.ts')).runDistribute(options)
 const runReshard = async (options: ReshardOptions) =>
   (await import('./reshard-command.ts')).runReshard(options)
+const runPartitions = async (options: PartitionsOptions) =>
+  (await import('./partitions-command.ts')).runPartitions(options)
 const runBackup = async (options: BackupOptions) =>
   (await import('./backup-command.ts')).runBackup(options)
 const runRestore = async (options: RestoreOptions) =>
@@ -104,6 +107,15 @@ program
   .option('--dry-run', 'check everything, say what would be done, change nothing')
   .option(...JSON_OPTION)
   .action(runReshard)
+program
+  .command('partitions')
+  .description('List the ranges of payments, make the next ones, and exit.')
+  .option('--enable', 'cut the tables of a database that nobody uses into ranges')
+  .option('--size <ids>', 'payments of a range; at first 20 million, and then as many as before')
+  .option('--ahead <ranges>', 'empty ranges that are there beforehand', '3')
+  .option('--dry-run', 'say what would be made and change nothing')
+  .option(...JSON_OPTION)
+  .action(runPartitions)
 program
   .command('backup')
   .description('Write everything that the database holds into a new folder, beside live traffic.')

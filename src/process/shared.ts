@@ -10,9 +10,11 @@ import { ConfigError } from '../config/config-error.ts'
 import type { Send } from '../webhooks/deliver.ts'
 import type { Closing } from './closing.ts'
 import { feePolicies } from '../domain/fee.ts'
+import type { IdRange } from '../domain/id-ranges.ts'
 import { readShards, type Grown } from '../domain/shard.ts'
 import { agree, agreed, durabilityProblems, sessionsOf } from './database-store.ts'
 import { checkServers } from './check-servers.ts'
+import { knownRanges, watchRanges } from './ranges.ts'
 import { termsOf } from './routing.ts'
 import { startRunner } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
@@ -83,9 +85,11 @@ export async function startProcess(
     elapsedMs: systemClock.elapsedMs,
     ...(config.statsdUrl === null ? {} : { statsdUrl: config.statsdUrl }),
   })
-  const connected = connect(config, url, `payments ${role}`, (error) =>
-    log.warn({ err: error }, 'a database connection was lost'),
-  )
+  const known = knownRanges()
+  const connected = connect(config, url, `payments ${role}`, {
+    onError: (error) => log.warn({ err: error }, 'a database connection was lost'),
+    ranges: known.get,
+  })
   const db = decorators.db(connected)
   stops.push(() => db.close())
   stops.push(() => metrics.close())
@@ -108,7 +112,9 @@ export async function startProcess(
       await checkDurability(shared)
       await checkFacts(shared)
       await db.prepare()
+      await known.learn(db)
     })
+    watchRanges(shared, known)
     startPresence(shared, role)
     const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())
@@ -177,15 +183,19 @@ export function connect(
   config: Config,
   url: string,
   name: string,
-  onError?: (error: Error) => void,
+  more: {
+    readonly onError?: (error: Error) => void
+    readonly ranges?: () => readonly IdRange[] | null
+  } = {},
 ): PostgresDb {
+  const { onError, ...ranges } = more
   const { shardDatabases: servers, citus } = config
   const growth = async (): Promise<Grown | null> => {
     const stored = await agreed(db.global, 'shards')
     return stored === null ? null : (readShards(stored)?.grown ?? null)
   }
   const { elapsedMs } = systemClock
-  const options = { ...optionsOf(config, url, name, onError), growth, elapsedMs }
+  const options = { ...optionsOf(config, url, name, onError), ...ranges, growth, elapsedMs }
   const open = (): PostgresDb => {
     if (citus) return citusNodes(options)
     return servers === null ? postgres(options) : postgresServers({ ...options, servers })

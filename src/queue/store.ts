@@ -167,6 +167,7 @@ const RELEASE: Statement<never> = {
 /** The payments of which some claim saw the gateway say yes. */
 const CHARGED: Statement<{ paymentId: bigint }> = {
   name: 'attempts_charged',
+  ranged: 'payment_attempts',
   text: `
   select distinct payment_id as "paymentId"
   from payment_attempts

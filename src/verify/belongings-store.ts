@@ -75,6 +75,10 @@ export const belongings = (within: ChunkSql['within']) => `
     select payment_id, gateway, operation, purpose, fence, attempts, lookups, leased, run_at
     from payment_tasks
     where shard = $1 and ${within('payment_id')}
+  ), kept_key as materialized (
+    select payment_id, user_id, key
+    from payment_keys
+    where shard = $1 and ${within('payment_id')}
   ), letter as materialized (
     select *
     from dead_letters

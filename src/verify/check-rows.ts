@@ -81,12 +81,13 @@ export interface Floor {
 
 /** What every statement judges by. */
 function given(
-  { count, books, grown }: Omit<SnapshotScope, 'shard'>,
+  { count, books, grown, keyedFrom }: Omit<SnapshotScope, 'shard'>,
   floors: readonly Floor[] | null,
 ): [count: number, terms: string] {
   const known = floors === null ? [] : floors.map(({ currency, minor }) => `${currency}:${minor}`)
   const before = grown === null ? {} : { from: grown.from, below: `${grown.below}` }
-  return [count, writeJson({ books, floors: known, ...before })]
+  const kept = keyedFrom === null ? {} : { keyed_from: `${keyedFrom}` }
+  return [count, writeJson({ books, floors: known, ...before, ...kept })]
 }
 
 function atLeast(span: IdSpan): IdSpan {

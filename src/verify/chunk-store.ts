@@ -29,8 +29,8 @@ export interface ChunkSql {
 /**
  * What both statements judge by: no time may be later than `latest`, an id leaves its shard's
  * number modulo `shards`, or `shards_before` where it is below `below`, what has no currency is in
- * that of the `books`, and a commission above its rate's is one of the `floors`, as `JPY:40` in
- * minor units; null: any.
+ * that of the `books`, keys of payments from `keyed_from` on are kept apart, and a commission above
+ * its rate's is one of the `floors`, as `JPY:40` in minor units; null: any.
  */
 export const GIVEN = `
   given as materialized (
@@ -39,6 +39,7 @@ export const GIVEN = `
       $3::int as shards, $4::jsonb ->> 'books' as books,
       coalesce(($4::jsonb ->> 'from')::int, $3::int) as shards_before,
       coalesce(($4::jsonb ->> 'below')::bigint, 0) as below,
+      ($4::jsonb ->> 'keyed_from')::bigint as keyed_from,
       (
         select array_agg(floor)
         from jsonb_array_elements_text($4::jsonb -> 'floors') floor

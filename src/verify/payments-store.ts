@@ -1,6 +1,7 @@
 import { gatewayOf } from '../domain/columns.ts'
 import { CURRENCIES, EXPONENTS, type Exponent } from '../domain/currency.ts'
 import { AMOUNTS_MAX } from '../domain/money.ts'
+import { ID_MAX } from '../domain/shard.ts'
 import { CLOCK, timed, type Statement } from '../ports.ts'
 import { belongings } from './belongings-store.ts'
 import { GIVEN, inList, inRange, verdict, type ChunkSql, type Reading } from './chunk-store.ts'
@@ -154,8 +155,10 @@ const KNOWN = `
         from payments
         where shard = $1 and user_id = payment.user_id
           and idempotency_key = payment.idempotency_key and id < payment.id
+          and id < (select coalesce(keyed_from, ${ID_MAX}) from given)
         limit 1
       ) is true as key_taken,
+      payment.idempotency_key is not null and kept_key.key is null as key_unkept,
       payment.redrive_of is null or (
         select true
         from payments first
@@ -222,6 +225,7 @@ const KNOWN = `
     left join task on task.payment_id = payment.id
     left join letters on letters.payment_id = payment.id
     left join evidence on evidence.payment_id = payment.id
+    left join kept_key on kept_key.payment_id = payment.id
     left join word on word.payment_id = payment.id
     left join went_back on went_back.parent_id = payment.id
     left join referred on referred.payment_id = payment.id
@@ -240,6 +244,12 @@ const VERDICT = `
     from letter
     cross join given
     left join chunk payment on payment.id = letter.payment_id
+    union all
+    select
+      'payment', payment_id, payment_id, kept_key.user_id, ${violatedBy('key')}
+    from kept_key
+    cross join given
+    left join chunk payment on payment.id = payment_id
     union all
     select
       'task', payment_id, payment_id, null, ${violatedBy('task')}

@@ -18,7 +18,7 @@ export type Subject =
 export type Severity = 'critical' | 'warning'
 
 /** Rows that a statement judges; what they are called in it stands in the stores. */
-type Row = 'user' | 'posting' | 'payment' | 'letter' | 'task' | 'attempt'
+type Row = 'user' | 'posting' | 'payment' | 'key' | 'letter' | 'task' | 'attempt'
 
 /** Of each kind of row, the SQL condition under which one violates the rule. */
 type Broken = Readonly<Partial<Record<Row, string>>>
@@ -156,6 +156,13 @@ export const RULES = {
   }),
   key_repeated: critical('payment', 'A user’s Idempotency-Key belongs to one payment.', {
     payment: `key_taken`,
+  }),
+  key_unkept: critical('payment', 'In a later range a payment’s Idempotency-Key is kept apart.', {
+    payment: `id >= keyed_from and key_unkept`,
+  }),
+  key_stray: critical('payment', 'A key that is kept apart is that of its payment.', {
+    key: `payment.id is null or payment.user_id <> kept_key.user_id
+      or payment.idempotency_key is distinct from kept_key.key`,
   }),
   reference_wrong: critical('payment', 'Who did not fail has its reference, and nobody else.', {
     payment: `reference_wrong`,

@@ -1,5 +1,5 @@
 import { ID_MAX, type Grown } from '../domain/shard.ts'
-import type { Shard, Statement, Tx, Unsharded } from '../ports.ts'
+import type { Runner, Shard, Statement, Tx, Unsharded } from '../ports.ts'
 
 /** A row of a checking statement. Which of the other columns are set depends on `kind`. */
 export interface Seen {
@@ -28,6 +28,25 @@ export interface SnapshotScope {
   readonly books: string
   /** Whether there were fewer shards before. */
   readonly grown: Grown | null
+  /** The first id whose key is kept apart; null: payments are in no ranges. */
+  readonly keyedFrom: bigint | null
+}
+
+/** Where the first range of payments ends. */
+const FIRST_END: Unsharded<{ id: bigint | null }> = {
+  name: 'verify_first_range_end',
+  sharded: false,
+  text: `
+  select substring(pg_get_expr(relpartbound, oid) from 'TO \\(''?(\\d+)')::bigint as id
+  from pg_class
+  where relnamespace = current_schema()::regnamespace and relname = 'payments_p0'
+    and relispartition`,
+}
+
+/** The first id of a payment whose key is kept apart; null: payments are in no ranges. */
+export async function firstKeyed(shard: Runner): Promise<bigint | null> {
+  const [row] = await shard.run(FIRST_END, [])
+  return row?.id ?? null
 }
 
 /** The rows with ids in (`after`, `to`], read at most `limit` at a time. */

@@ -3,7 +3,7 @@ import type { Places, Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import { inEachShard, strides, withLedgerRule, type Pass, type VerifyWorld } from './pass.ts'
 import { tally, type Chunk, type Report } from './report.ts'
-import type { IdSpan } from './snapshot-store.ts'
+import { firstKeyed, type IdSpan } from './snapshot-store.ts'
 import {
   checkPayments,
   checkPaymentsListed,
@@ -89,7 +89,8 @@ async function checkShard(
   const { world } = pass
   const { db } = world
   const { memory, grown } = known
-  const scope = { shard, count: db.shards.length, books: db.currency, grown }
+  const keyedFrom = await firstKeyed(shard)
+  const scope = { shard, count: db.shards.length, books: db.currency, grown, keyedFrom }
   const changed = await changedPayments(world, shard, known)
   const payments = await eachRow(pass, changed.ids, within, {
     all: (ids) => checkPaymentsListed(scope, ids),

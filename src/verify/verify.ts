@@ -13,7 +13,7 @@ import {
 } from './pass.ts'
 import { tally, type Chunk, type Finding, type Report } from './report.ts'
 import { checkPayments, checkUsers, type Floor } from './check-rows.ts'
-import { ID_BEFORE_ALL, type SnapshotScope, type IdSpan } from './snapshot-store.ts'
+import { firstKeyed, ID_BEFORE_ALL, type SnapshotScope, type IdSpan } from './snapshot-store.ts'
 import { ID_MAX } from '../domain/shard.ts'
 import type { Server } from '../ports.ts'
 import { gatewayKeys, largestIds, readSequences, rowsOutside, withGatewayKeys } from './store.ts'
@@ -136,12 +136,13 @@ async function scan(
   const { shards, currency: books } = world.db
   const grown = await world.db.growth()
   await inEachShard(pass, async (shard) => {
+    const keyedFrom = await firstKeyed(shard)
+    const scope = { shard, count: shards.length, books, grown, keyedFrom }
     let after: bigint | null = ID_BEFORE_ALL
     while (after !== null && options.signal?.aborted !== true) {
       const from: bigint = after
       const { value: chunk, ms } = await stride(
-        (limit) =>
-          check({ shard, count: shards.length, books, grown }, { after: from, to: ID_MAX, limit }),
+        (limit) => check(scope, { after: from, to: ID_MAX, limit }),
         (one) => one?.steps ?? 1,
       )
       // Told to stop in the middle of a row.

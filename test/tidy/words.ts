@@ -13,7 +13,7 @@ import { literalsOf, nodesOf, placeOf, type Parsed } from './tree.ts'
 const product = ({ path }: Parsed) => /^(src|console|tools)\//.test(path)
 
 const STORES =
-  /store\.ts$|^src\/adapters\/(backup|citus(?:-held|-parts|-places)?|migrate|old-ids|reshard(?:-source|-tables)?|postgres|primary|connection-check|app-role|hung-backends|id-blocks|shard-session|embedded-\w+)\.ts$/
+  /store\.ts$|^src\/adapters\/(backup|citus(?:-held|-parts|-places)?|migrate|old-ids|reshard(?:-source|-tables)?|postgres|primary|connection-check|app-role|hung-backends|id-blocks|id-ranges(?:-given|-keys|-read)?|shard-session|embedded-\w+)\.ts$/
 
 /** SQL lives in stores; adapters speak to their own database. */
 export function strayStatements(files: readonly Parsed[]): string[] {
