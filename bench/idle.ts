@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { coresUsed, cpuTimes } from './processes.ts'
 import { adminOf, openRig, ROOT, sleep } from './rig.ts'
+import { runBench } from './run-bench.ts'
 
 /**
  * What a service costs that has nothing to do: processor time of its processes, and of PostgreSQL
@@ -82,17 +83,14 @@ async function main({ shards, processes, seconds, bar, dist, profile }: Options)
   }
 }
 
-new Command('bench:idle')
-  .description('Measure what a service costs that has nothing to do.')
-  .option('--shards <n>', 'number of shards', '64')
-  .option('--processes <n>', 'processes, each with API and worker', '4')
-  .option('--seconds <n>', 'how long it is measured', '60')
-  .option('--bar <percent>', 'of a core, from which on it is too much', '3')
-  .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
-  .option('--profile <folder>', 'leave processor profiles of our processes there')
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exit(1)
-  })
+runBench(
+  new Command('bench:idle')
+    .description('Measure what a service costs that has nothing to do.')
+    .option('--shards <n>', 'number of shards', '64')
+    .option('--processes <n>', 'processes, each with API and worker', '4')
+    .option('--seconds <n>', 'how long it is measured', '60')
+    .option('--bar <percent>', 'of a core, from which on it is too much', '3')
+    .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
+    .option('--profile <folder>', 'leave processor profiles of our processes there')
+    .action(main),
+)

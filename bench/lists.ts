@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { fillHistory } from './backlog.ts'
 import { adminOf, openRig, ROOT, sleep, type Database, type Rig } from './rig.ts'
 import { ACCEPT_ONLY } from './scenario.ts'
+import { runBench } from './run-bench.ts'
 
 /**
  * How long the lists, searches and charts of the API take with few payments and with many, and how
@@ -210,15 +211,12 @@ function report(small: readonly Asked[], large: readonly Asked[], smallest: numb
   return failed
 }
 
-new Command('lists')
-  .description('Compare lists, searches and charts with few and with many payments.')
-  .option('--few <payments>', 'payments of the small database', '1000')
-  .option('--many <payments>', 'payments of the large one', '1000000')
-  .option('--times <count>', 'requests of each, of which the fastest counts', '25')
-  .option('--dist <folder>', 'the built service to measure', join(ROOT, 'dist'))
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exitCode = 2
-  })
+runBench(
+  new Command('lists')
+    .description('Compare lists, searches and charts with few and with many payments.')
+    .option('--few <payments>', 'payments of the small database', '1000')
+    .option('--many <payments>', 'payments of the large one', '1000000')
+    .option('--times <count>', 'requests of each, of which the fastest counts', '25')
+    .option('--dist <folder>', 'the built service to measure', join(ROOT, 'dist'))
+    .action(main),
+)

@@ -14,6 +14,7 @@ import { bloat } from './scenarios/bloat.ts'
 import { backlog, drain, snapshot } from './scenarios/drain.ts'
 import { cold, memory } from './scenarios/service.ts'
 import { history } from './scenarios/size.ts'
+import { runBench } from './run-bench.ts'
 
 /** In this order: later ones want to know what earlier ones found. */
 const QUESTIONS: readonly Question[] = [
@@ -44,22 +45,19 @@ interface Options {
   readonly profile?: string
 }
 
-new Command('bench')
-  .description('Compare the service with a baseline and with the limits of this machine.')
-  .option('--only <names>', `of ${QUESTIONS.map(({ name }) => name).join(', ')}`)
-  .option('--quick', 'one short run of each instead of three')
-  .option('--json', 'print JSON')
-  .option('--no-save', 'keep no result in bench/results')
-  .option('--dist <folder>', 'the built service to measure', join(ROOT, 'dist'))
-  .option('--history <payments>', 'payments of the long history (5,000,000; quick: 200,000)')
-  .option('--backlog <payments>', 'payments of the large backlog (1,000,000; quick: 100,000)')
-  .option('--profile <folder>', 'leave processor profiles of our processes there')
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exit(1)
-  })
+runBench(
+  new Command('bench')
+    .description('Compare the service with a baseline and with the limits of this machine.')
+    .option('--only <names>', `of ${QUESTIONS.map(({ name }) => name).join(', ')}`)
+    .option('--quick', 'one short run of each instead of three')
+    .option('--json', 'print JSON')
+    .option('--no-save', 'keep no result in bench/results')
+    .option('--dist <folder>', 'the built service to measure', join(ROOT, 'dist'))
+    .option('--history <payments>', 'payments of the long history (5,000,000; quick: 200,000)')
+    .option('--backlog <payments>', 'payments of the large backlog (1,000,000; quick: 100,000)')
+    .option('--profile <folder>', 'leave processor profiles of our processes there')
+    .action(main),
+)
 
 async function main(options: Options): Promise<void> {
   const quick = options.quick ?? false

@@ -8,6 +8,7 @@ import { loadOn } from './measure.ts'
 import { coresUsed, cpuTimes } from './processes.ts'
 import { openRig, ROOT, sleep, type Database, type Rig, type Running } from './rig.ts'
 import { ACCEPT_ONLY } from './scenario.ts'
+import { runBench } from './run-bench.ts'
 
 /**
  * What a pooler between the service and PostgreSQL costs: `npm run bench:pooler`. One API goes to
@@ -160,16 +161,13 @@ async function main({ pgbouncer, rounds, ms, bar, dist }: Options): Promise<void
   }
 }
 
-new Command('bench:pooler')
-  .description('Measure what a connection pooler costs.')
-  .option('--pgbouncer <programs>', 'PgBouncers to measure, by comma', 'pgbouncer')
-  .option('--rounds <n>', 'how often each is measured', '5')
-  .option('--ms <n>', 'how long each measurement takes', '4000')
-  .option('--bar <ratio>', 'of prepared statements through a pooler', '0.9')
-  .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exit(1)
-  })
+runBench(
+  new Command('bench:pooler')
+    .description('Measure what a connection pooler costs.')
+    .option('--pgbouncer <programs>', 'PgBouncers to measure, by comma', 'pgbouncer')
+    .option('--rounds <n>', 'how often each is measured', '5')
+    .option('--ms <n>', 'how long each measurement takes', '4000')
+    .option('--bar <ratio>', 'of prepared statements through a pooler', '0.9')
+    .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
+    .action(main),
+)

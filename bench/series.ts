@@ -7,6 +7,7 @@ import { foldCounts } from '../src/metrics/series-store.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import type { Shard, Statement, Tx } from '../src/ports.ts'
 import { openRig, ROOT, USERS, type Database } from './rig.ts'
+import { runBench } from './run-bench.ts'
 
 /**
  * What the series of charts costs accepting payments: the same batches in turn by the statement of
@@ -175,14 +176,11 @@ function middle(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? 0
 }
 
-new Command('bench:series')
-  .description('Measure what the series of charts costs accepting payments.')
-  .option('--rounds <count>', 'pairs of turns', '600')
-  .option('--batches <count>', 'batches of a turn', '10')
-  .option('--dist <folder>', 'the built service, for its migrations', join(ROOT, 'dist'))
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exitCode = 2
-  })
+runBench(
+  new Command('bench:series')
+    .description('Measure what the series of charts costs accepting payments.')
+    .option('--rounds <count>', 'pairs of turns', '600')
+    .option('--batches <count>', 'batches of a turn', '10')
+    .option('--dist <folder>', 'the built service, for its migrations', join(ROOT, 'dist'))
+    .action(main),
+)

@@ -7,6 +7,7 @@ import { loadOn } from './measure.ts'
 import { insertUsers, openRig, ROOT, USERS, type Database, type Rig, type Running } from './rig.ts'
 import { ACCEPT_ONLY } from './scenario.ts'
 import { drainWith, ourWorker } from './scenarios/drain.ts'
+import { runBench } from './run-bench.ts'
 
 /**
  * What many shards cost on one server: `npm run bench:shards`. Databases with each number of shards
@@ -125,20 +126,17 @@ async function main({ shards, rounds, ms, bar, dist }: Options): Promise<void> {
   }
 }
 
-new Command('bench:shards')
-  .description('Measure what many shards cost on one server.')
-  .option(
-    '--shards <list>',
-    'numbers of shards; the first is what others are compared with',
-    '1,64',
-  )
-  .option('--rounds <n>', 'how often each is measured', '3')
-  .option('--ms <n>', 'how long each measurement takes', '4000')
-  .option('--bar <ratio>', 'below which it is too much', '0.9')
-  .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exit(1)
-  })
+runBench(
+  new Command('bench:shards')
+    .description('Measure what many shards cost on one server.')
+    .option(
+      '--shards <list>',
+      'numbers of shards; the first is what others are compared with',
+      '1,64',
+    )
+    .option('--rounds <n>', 'how often each is measured', '3')
+    .option('--ms <n>', 'how long each measurement takes', '4000')
+    .option('--bar <ratio>', 'below which it is too much', '0.9')
+    .option('--dist <folder>', 'the built service', join(ROOT, 'dist'))
+    .action(main),
+)

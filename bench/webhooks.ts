@@ -7,6 +7,7 @@ import { counter } from './measure.ts'
 import { coresUsed, cpuTimes } from './processes.ts'
 import { gitShort, openRig, ROOT, sleep, type Database, type Rig, type Running } from './rig.ts'
 import { DONE, ourWorker } from './scenarios/drain.ts'
+import { runBench } from './run-bench.ts'
 
 /**
  * What webhooks cost. In turn, in one run: a backlog is worked off while nobody wants events, while
@@ -213,15 +214,12 @@ function tell(paces: ReadonlyMap<string, readonly Pace[]>): 0 | 1 {
   return settles && delivers ? 0 : 1
 }
 
-new Command('bench:webhooks')
-  .description('Measure what webhooks cost settling, and how fast events are sent.')
-  .option('--rounds <count>', 'rounds of all in turn', '3')
-  .option('--payments <count>', 'payments, and events, of each', '20000')
-  .option('--dist <folder>', 'the built service to measure', join(ROOT, 'dist'))
-  .option('--profile <folder>', 'leave processor profiles of our processes there')
-  .action(main)
-  .parseAsync()
-  .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
-    process.exitCode = 2
-  })
+runBench(
+  new Command('bench:webhooks')
+    .description('Measure what webhooks cost settling, and how fast events are sent.')
+    .option('--rounds <count>', 'rounds of all in turn', '3')
+    .option('--payments <count>', 'payments, and events, of each', '20000')
+    .option('--dist <folder>', 'the built service to measure', join(ROOT, 'dist'))
+    .option('--profile <folder>', 'leave processor profiles of our processes there')
+    .action(main),
+)

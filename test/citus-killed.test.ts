@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { query } from './databases.ts'
+import { payers } from './payers.ts'
 import { CALM, FAST, until } from './process-kit.ts'
 import { run } from './programs.ts'
-import { serve, type Reply } from './serve.ts'
+import { serve } from './serve.ts'
 
 /**
  * An empty database of a coordinator of Citus with two nodes that hold shards, and a program that
@@ -56,20 +57,7 @@ async function shop(t: TestContext) {
   }
   const places = await ports()
   const portOf = (user: number) => places.get(user % SHARDS) ?? 0
-  /** By key, the payment that was answered. */
-  const taken = new Map<string, number>()
-  const pay = async (user: number, key: string): Promise<Reply> => {
-    const asked = { user_id: user, amount: 1 }
-    const answer = await call('POST', '/payments/withdraw', asked, { 'idempotency-key': key })
-    if (answer.status === 202) taken.set(key, Number(answer.body['payment_id']))
-    return answer
-  }
-  const allDone = async (ids: Iterable<number>) => {
-    for (const id of ids) {
-      if ((await call('GET', `/payments/${id}`)).body['status'] !== 'success') return false
-    }
-    return true
-  }
+  const { taken, pay, allDone } = payers(call)
   return { service, call, users, portOf, taken, pay, allDone }
 }
 

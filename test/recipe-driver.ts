@@ -1,4 +1,8 @@
-/** A driver and the conformance tests of it, as whoever follows the recipe writes them. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROOT } from './sources.ts'
+
+/** A driver, as whoever follows the recipe writes it. */
 export const BANK_DRIVER = `import { writeJson } from '../domain/exact-json.ts'
 import type { GatewayOperation, GatewayProfile } from '../domain/gateway-profile.ts'
 import { toWire } from '../domain/money.ts'
@@ -8,6 +12,7 @@ import { chargeKind, lookupKind } from '../domain/reply-outcome.ts'
 import type { Gateway } from '../ports.ts'
 import { declined, readExchange, unanswered, urlParts, withTrace } from './driver.ts'
 import { httpClient, type Exchange, type HttpCall } from './http-exchange.ts'
+import { wentBack } from './http-back.ts'
 import { readBody, type HttpOrder, type ReplyBody } from './http-reply.ts'
 
 interface BankOptions {
@@ -36,7 +41,7 @@ export function bankGateway({ url, profile, ...limits }: BankOptions): Gateway {
     async lookup(operation, signal) {
       const order = orderOf(operation)
       const { exchange, body, evidence } = await ask(lookupCall(root, order), order, signal)
-      return { ...evidence, outcome: toldOf(exchange, body) }
+      return { ...evidence, outcome: toldOf(exchange, body, order) }
     },
     close: () => client.close(),
   }
@@ -77,83 +82,22 @@ function outcomeOf(exchange: Exchange, { shape, gatewayRef, code }: ReplyBody): 
   return kind === 'not_executed' ? { kind, reason, retryAfterMs: null } : { kind, reason }
 }
 
-function toldOf(exchange: Exchange, { shape, gatewayRef, code }: ReplyBody): LookupOutcome {
+function toldOf(exchange: Exchange, body: ReplyBody, order: HttpOrder): LookupOutcome {
+  const { shape, gatewayRef, code, fields } = body
   if (exchange.kind === 'fault') return { kind: 'no_answer', reason: exchange.reason }
   const kind = lookupKind(exchange.status, shape)
   const reason = code ?? 'http_' + exchange.status
-  if (kind === 'success') return { kind, gatewayRef }
+  if (kind === 'success') return { kind, gatewayRef, ...wentBack(fields ?? {}, order) }
   if (kind === 'declined') return declined(reason, null)
   return kind === 'pending' || kind === 'not_found' ? { kind } : { kind, reason }
 }
 `
 
-export const BANK_CONFORMANCE = `import type { TestContext } from 'node:test'
-import { bankGateway } from '../src/gateways/bank.ts'
-import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
-import { chargeKind, lookupKind } from '../src/domain/reply-outcome.ts'
-import { vocabularyOf } from './conformance-table.ts'
-import type { Conformer } from './conformer.ts'
-import { behaving, gatewayConformance, REQUEST } from './gateway-conformance.ts'
-import { manualClock } from './harness.ts'
-import { serveMock } from './mock-server.ts'
-import { profileOf } from './profiles.ts'
-import { SHAPES } from './reply-table.ts'
-
-/** What names our payment. */
-function echo({ paymentId, key }: GatewayOperation) {
-  return { payment_id: Number(paymentId), idempotency_key: key }
-}
-
-const VOCABULARY = vocabularyOf({
-  shapes: SHAPES,
-  words: { success: 'success', declined: 'declined', pending: 'pending' },
-  refusal: 'rejected',
-  charge: chargeKind,
-  lookup: lookupKind,
-  body: {
-    success: (operation) => ({ status: 'success', ...echo(operation) }),
-    declined: (operation) => ({ status: 'failed', code: 'card_expired', ...echo(operation) }),
-    pending: (operation) => ({ status: 'pending', ...echo(operation) }),
-    rejected: (operation) => ({ status: 'rejected', code: 'not_found', ...echo(operation) }),
-    json: () => ({ error: 'Bad Gateway' }),
-    page: () => '<html>',
-    empty: () => '',
-    another: (operation) => ({ status: 'success', ...echo(operation), payment_id: 99 }),
-  },
-})
-
-const PROFILE = profileOf({
-  repeats: 'first_answer',
-  keyLifeMs: 3_600_000,
-  lookup: 'consistent',
-})
-
-async function conformer(t: TestContext): Promise<Conformer> {
-  const clock = manualClock()
-  const { url, mock } = await serveMock(t, {}, undefined, clock)
-  const { url: deadUrl, close } = await serveMock(t)
-  await close()
-  const at = (to: string) => {
-    const gateway = bankGateway({ url: to, timeoutMs: 20_000, connections: 8, profile: PROFILE })
-    t.after(() => gateway.close())
-    return gateway
-  }
-  return {
-    gateway: at(url),
-    dead: at(deadUrl),
-    at,
-    clock,
-    vocabulary: VOCABULARY,
-    charge: REQUEST,
-    ref: 'ref-1',
-    behave: behaving(mock),
-    charged: (paymentId) =>
-      mock.executed(0, 1_000).filter((made) => BigInt(made.paymentId) === paymentId).length,
-  }
-}
-
-gatewayConformance('bank against the mock gateway', conformer)
-`
+/** They begin as a copy of those of another driver. */
+export const BANK_CONFORMANCE = readFileSync(join(ROOT, 'test/http-conformance.test.ts'), 'utf8')
+  .replace('gateways/http-gateway.ts', 'gateways/bank.ts')
+  .replaceAll('httpGateway', 'bankGateway')
+  .replace('http against', 'bank against')
 
 export const BANK_SETTINGS = `
   bank: {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { Server } from './faults/stack.ts'
+import { payers } from './payers.ts'
 import { CALM, FAST, until } from './process-kit.ts'
 import { run } from './programs.ts'
-import { serve, type Reply } from './serve.ts'
+import { serve } from './serve.ts'
 import { distribute, SHARDS, twoServers } from './two-servers.ts'
 
 const LIMITS = {
@@ -27,20 +28,7 @@ async function shop(t: TestContext) {
     assert.equal(status, 201)
     users.push(Number(body['id']))
   }
-  /** By key, the payment that was answered. */
-  const taken = new Map<string, number>()
-  const pay = async (user: number, key: string): Promise<Reply> => {
-    const order = { user_id: user, amount: 1 }
-    const answer = await call('POST', '/payments/withdraw', order, { 'idempotency-key': key })
-    if (answer.status === 202) taken.set(key, Number(answer.body['payment_id']))
-    return answer
-  }
-  const allDone = async (ids: Iterable<number>) => {
-    for (const id of ids) {
-      if ((await call('GET', `/payments/${id}`)).body['status'] !== 'success') return false
-    }
-    return true
-  }
+  const { taken, pay, allDone } = payers(call)
   const health = async () => {
     const { body } = await call('GET', '/health')
     const ready = await fetch(`${service.url}/readyz`)

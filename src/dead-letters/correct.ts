@@ -16,10 +16,10 @@ import {
   type Refused,
   type LetterVerdict,
 } from './letter-act.ts'
+import { claimName, namesOf } from './gateway-names.ts'
 import { knownOf } from './known-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
-import { claimName, namesOf } from './resolve.ts'
 import { referenceHolder, take, type Taken } from './references.ts'
 import { correctedAs, relativesOf } from './relatives-store.ts'
 import type { DeadLetter } from './store.ts'

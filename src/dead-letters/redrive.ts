@@ -219,18 +219,18 @@ function startOver(
 ): RedriveAnswer {
   const { paymentId, id: letterId } = letter
   const { verdict } = books
-  const before = { payment: 'unknown', letter: letter.state }
-  if (books.known.get(paymentId)?.yes === true) {
+  const isKnown = books.known.get(paymentId)?.yes === true
+  if (isKnown) {
     const { tasks } = books.locked
     const yes = { outcome: 'success', error: null, gatewayRef: null } as const
     endUnknown(verdict, payment, yes, { tasks, terms: books.terms })
-    const after = { payment: 'success', letter: 'redriven', evidence: 'success' }
-    verdict.acts.push({ paymentId, letterId, before, after })
   } else {
     verdict.reopened.push({ paymentId, operation: operationOf(letter.type), delayMs })
-    const after = { payment: 'new', letter: 'redriven' }
-    verdict.acts.push({ paymentId, letterId, before, after })
   }
+  const became = isKnown ? { payment: 'success', evidence: 'success' } : { payment: 'new' }
+  const before = { payment: 'unknown', letter: letter.state }
+  const after = { ...became, letter: 'redriven' }
+  verdict.acts.push({ paymentId, letterId, before, after })
   return { kind: 'redriven', letterId, paymentId, newPaymentId: null }
 }
 

@@ -4,7 +4,7 @@ import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import { corrections } from '../ledger/store.ts'
 import type { WholePayment } from '../payments/back-store.ts'
 import type { NamedRefund } from '../domain/was-refund.ts'
-import { nameKeyOf, paymentsNamed, type Named } from '../payments/named-store.ts'
+import { paymentsNamed } from '../payments/named-store.ts'
 import { noteNow } from '../payments/time-index-store.ts'
 import { takeBackBooked } from '../payments/was-refund.ts'
 import type { Shard } from '../ports.ts'
@@ -20,6 +20,7 @@ import {
   type Refused,
   type LetterVerdict,
 } from './letter-act.ts'
+import { claimName, namesOf } from './gateway-names.ts'
 import { knownOf } from './known-store.ts'
 import { whereFree, type Locked } from './lock.ts'
 import type { Operator } from '../domain/operator.ts'
@@ -118,19 +119,6 @@ function openOf({ payments }: Locked): bigint[] {
   return [...payments.values()].filter(({ status }) => status === 'unknown').map(({ id }) => id)
 }
 
-/** What operators say that the gateway calls payments. */
-export function namesOf(
-  requests: readonly Pick<ResolveRequest, 'letterId' | 'gatewayRef'>[],
-  { letters, payments }: Locked,
-): Named[] {
-  return requests.flatMap(({ letterId, gatewayRef: ref }) => {
-    const payment = payments.get(letters.get(letterId)?.paymentId ?? 0n)
-    if (ref === null || payment === undefined) return []
-    const { id, userId, type, gateway } = payment
-    return [{ id, userId, type, gateway, ref }]
-  })
-}
-
 type Books = Locked & {
   readonly known: ReadonlyMap<bigint, KnownEvidence>
   /** Successful payments by their names at the gateway, and those that earlier letters end. */
@@ -186,19 +174,6 @@ function decideOne(
 function againstClosing({ error, type, paymentId }: DeadLetter, { corrected }: Books) {
   const told = error === CHARGED_AFTER_FAILED && type !== 'refund'
   return told && !corrected.has(paymentId) ? 'success' : null
-}
-
-/** Give a payment its name at the gateway; the successful payment that has it already, or null. */
-export function claimName(
-  payment: Pick<WholePayment, 'id' | 'type' | 'gateway'>,
-  ref: string | null,
-  { named }: Pick<Books, 'named'>,
-): bigint | null {
-  if (ref === null) return null
-  const name = nameKeyOf({ ...payment, ref })
-  const other = named.get(name)
-  if (other === undefined) named.set(name, payment.id)
-  return other ?? null
 }
 
 /** End a payment of unknown outcome as the operator says. */
