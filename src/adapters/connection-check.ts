@@ -89,8 +89,8 @@ async function isDirect(client: pg.PoolClient): Promise<boolean> {
 async function hasLimits({ run }: Driver, asked: Limits): Promise<boolean> {
   const [limits] = await run(LIMITS, [])
   const wanted = [asked.statementTimeoutMs, asked.lockTimeoutMs, asked.idleTransactionTimeoutMs]
-  const found = [limits?.statement, limits?.lock, limits?.idle]
-  return wanted.every((ms, index) => found[index] === String(Math.round(ms)))
+  const given = [limits?.statement, limits?.lock, limits?.idle]
+  return wanted.every((ms, index) => given[index] === String(Math.round(ms)))
 }
 
 /**

@@ -214,13 +214,13 @@ async function sourceOf(client: Client, facts: Facts, to: number): Promise<Resha
   if (unknown.length > 0) {
     throw new Error(`--from has tables that no migration makes: ${unknown.join(', ')}.`)
   }
-  const found = (await client.query<{ name: string; last: string }>(SEQUENCES)).rows
-  const sequences = found.map(({ name, last }) => ({ name, last: BigInt(last) }))
+  const places = (await client.query<{ name: string; last: string }>(SEQUENCES)).rows
+  const sequences = places.map(({ name, last }) => ({ name, last: BigInt(last) }))
   const largest = (await client.query<{ id: string | null }>(LARGEST, [from])).rows[0]?.id ?? '0'
   const sums = (await client.query<{ sums: string }>(COUNTS)).rows[0]?.sums ?? ''
   const below = belowOf(sequences, { from, to }, BigInt(largest))
   if (below > BELOW_MAX) throw new Error('--from has ids too large to go on from.')
-  const numbers = found.map(({ name, last }) => `${name} ${last}`)
+  const numbers = places.map(({ name, last }) => `${name} ${last}`)
   const byName = new Map(tables.map((table) => [table.name, table.columns]))
   return {
     client,

@@ -59,9 +59,9 @@ export async function beginFilling(
   { client, isHome }: ReshardTarget,
   source: ReshardSource,
 ): Promise<void> {
-  const found = await progressOf(client)
-  if (found !== null) {
-    if (found.source === source.fingerprint) return
+  const progress = await progressOf(client)
+  if (progress !== null) {
+    if (progress.source === source.fingerprint) return
     throw new Error(
       'This was begun with another database, or --from has changed since: empty the target ' +
         'database, and begin anew.',
@@ -75,9 +75,9 @@ export async function beginFilling(
 
 /** A table that has rows where nothing is to be; null: there is none, or it is being filled. */
 export async function notEmpty({ client }: ReshardTarget): Promise<string | null> {
-  const found = (await client.query<FoundTable>(BACKUP_TABLES)).rows.map(({ name }) => name)
-  if (found.includes('settings') && (await progressOf(client)) !== null) return null
-  for (const name of found) {
+  const tables = (await client.query<FoundTable>(BACKUP_TABLES)).rows.map(({ name }) => name)
+  if (tables.includes('settings') && (await progressOf(client)) !== null) return null
+  for (const name of tables) {
     // Servers that belong together know it already.
     if (name === 'settings') continue
     const { rowCount } = await client.query(`select from ${quoted(name)} limit 1`)

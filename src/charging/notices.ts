@@ -111,8 +111,8 @@ async function takeAbout(taking: Taking): Promise<readonly Seen[]> {
     const here = await findRef(shard, taking.gateway, parentRef)
     return here === null ? [] : [await takeIn(taking, shard, true)]
   })
-  const found = asked.done.flatMap(({ value }) => value)
-  if (found.length > 0) return found
+  const named = asked.done.flatMap(({ value }) => value)
+  if (named.length > 0) return named
   whole(asked)
   return [await takeNothing(taking)]
 }

@@ -95,8 +95,8 @@ interface SeriesRoutes {
 export function seriesRoutes({ books, read }: SeriesRoutes): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get('/series', { schema: READ }, async (request, reply) => {
-      const found = await read(request.query.span ?? '1h')
-      return reply.send(seriesBody(found, books))
+      const drawn = await read(request.query.span ?? '1h')
+      return reply.send(seriesBody(drawn, books))
     })
   }
 }

@@ -196,9 +196,9 @@ async function notArrived(home: Target, holding: readonly Target[]): Promise<str
 async function misplaced({ db, range }: Target): Promise<string[]> {
   const [session] = db.shards
   if (session === undefined) return []
-  const found = (await rowsOutside(session, range ?? NONE)).filter(({ count }) => count > 0)
-  if (found.length === 0) return []
-  const tables = found.map(({ table }) => TABLES[table]).join(', ')
+  const outside = (await rowsOutside(session, range ?? NONE)).filter(({ count }) => count > 0)
+  if (outside.length === 0) return []
+  const tables = outside.map(({ table }) => TABLES[table]).join(', ')
   return [
     `holds rows of shards that SHARD_DATABASES has elsewhere (${tables}): correct it, or move them`,
   ]

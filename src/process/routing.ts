@@ -63,8 +63,8 @@ export async function checkGateways(world: {
   const problems = routeProblems(config)
   const names = config.gateways.map(({ name }) => name)
   const stranded = new Map<string, number>()
-  for (const found of whole(await eachInTurn(db.shards, (shard) => strandedTasks(shard, names)))) {
-    for (const [name, count] of found) stranded.set(name, (stranded.get(name) ?? 0) + count)
+  for (const counts of whole(await eachInTurn(db.shards, (shard) => strandedTasks(shard, names)))) {
+    for (const [name, count] of counts) stranded.set(name, (stranded.get(name) ?? 0) + count)
   }
   for (const [name, count] of stranded) {
     problems.push(

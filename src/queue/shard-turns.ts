@@ -143,8 +143,8 @@ export async function claimInTurn<Claim>(
 ): Promise<Claim[]> {
   const claims: Claim[] = []
   const { done, failed } = await eachInTurn(shards, async (shard) => {
-    const found = await claimIn(shard, claims)
-    if (found !== null) turns?.asked(shard, found)
+    const claimed = await claimIn(shard, claims)
+    if (claimed !== null) turns?.asked(shard, claimed)
   })
   for (const { shard, error } of failed) turns?.failed(shard, error)
   if (claims.length === 0 && done.length === 0) whole({ done, failed })

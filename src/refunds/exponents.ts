@@ -9,6 +9,6 @@ export async function exponentsOf(
   ids: readonly bigint[],
 ): Promise<ReadonlyMap<bigint, Exponent>> {
   const places = await db.find('payment', ids)
-  const found = whole(await eachPart(places, ids, (id) => id, readParents)).flat()
-  return new Map(found.map(({ id, currency }) => [id, exponentIn(currency, db.currency)]))
+  const parents = whole(await eachPart(places, ids, (id) => id, readParents)).flat()
+  return new Map(parents.map(({ id, currency }) => [id, exponentIn(currency, db.currency)]))
 }

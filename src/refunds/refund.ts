@@ -65,8 +65,8 @@ async function refundInShard(
   drafts: readonly RefundDraft[],
 ): Promise<readonly RefundAnswer[]> {
   // Whose a payment is never changes, so this needs no lock.
-  const found = await readParents(shard, [...new Set(drafts.map(({ parentId }) => parentId))])
-  const userOf = new Map(found.map(({ id, userId }) => [id, userId]))
+  const parents = await readParents(shard, [...new Set(drafts.map(({ parentId }) => parentId))])
+  const userOf = new Map(parents.map(({ id, userId }) => [id, userId]))
   const attempt = (lock: typeof lockUsers) =>
     shard.transaction(async (tx) => {
       const users = await lock(tx, [...new Set(userOf.values())])

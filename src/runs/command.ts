@@ -47,13 +47,13 @@ export function redriveCommand(program: Command, open: () => Promise<Opened<RunW
 
 async function redrive(world: RunWorld, options: Options): Promise<void> {
   const books = world.db.currency
-  const found = await plan(world, filterOf(options), operatorHere('').actor)
+  const snapshot = await plan(world, filterOf(options), operatorHere('').actor)
   await planned(world, options, {
-    snapshot: found.run.id,
-    count: found.run.total,
-    json: async () => writeJson(await planBody(found, books)),
-    text: () => summary(found, books),
-    question: `Redrive ${letters(found.run.total)}?`,
+    snapshot: snapshot.run.id,
+    count: snapshot.run.total,
+    json: async () => writeJson(await planBody(snapshot, books)),
+    text: () => summary(snapshot, books),
+    question: `Redrive ${letters(snapshot.run.total)}?`,
     declined: 'Nothing was changed.',
     label: 'Redriving',
     ended: {

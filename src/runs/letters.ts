@@ -40,10 +40,10 @@ export interface Plan {
 export async function plan(world: ActWorld, filter: RedriveFilter, actor: string): Promise<Plan> {
   const { db } = world
   const shards = filter.userId === null ? db.shards : [db.of(filter.userId)]
-  const found = whole(
+  const parts = whole(
     await eachShard(shards, (shard) => matchingLetters(shard, filter, LETTERS_MAX)),
   )
-  const letters = found
+  const letters = parts
     .flatMap((part) => part.letters)
     .sort((one, other) => Number(one.createdAt) - Number(other.createdAt))
     .slice(0, LETTERS_MAX)
@@ -54,7 +54,7 @@ export async function plan(world: ActWorld, filter: RedriveFilter, actor: string
     const ofKind = letters.filter((letter) => letter.class === kind)
     return sums(ofKind).map((part) => ({ class: kind, ...part }))
   })
-  const matching = found.reduce((count, part) => count + part.matching, 0)
+  const matching = parts.reduce((count, part) => count + part.matching, 0)
   const refused = await refusedOf(world, letters)
   return { run, matching, sums: sums(letters), byClass, refused, sample: letters.slice(0, SAMPLE) }
 }

@@ -22,9 +22,9 @@ export function paymentCommand(program: Command, open: () => Promise<Opened<Time
     .option('--json', 'print JSON, as GET /payments/{id}/timeline answers')
     .action(async (id: bigint, { json }: AsJson) => {
       await withOpen(open, async (world) => {
-        const found = await timeline(world, id)
-        if (found === null) throw refusedSaying('payment_not_found', `There is no payment ${id}.`)
-        print(json ? await timelineJson(found) : timelineText(found, process.stdout.columns))
+        const story = await timeline(world, id)
+        if (story === null) throw refusedSaying('payment_not_found', `There is no payment ${id}.`)
+        print(json ? await timelineJson(story) : timelineText(story, process.stdout.columns))
       })
     })
 }

@@ -25,9 +25,9 @@ export function timelineRoutes(options: {
   return async (app) => {
     app.get('/payments/:id/timeline', { schema }, async (request, reply) => {
       const id = parseId(request.params.id)
-      const found = id === null ? null : await options.read(id)
-      if (found === null) return refuse(reply, { code: 'payment_not_found' })
-      return reply.send(timelineBody(found))
+      const story = id === null ? null : await options.read(id)
+      if (story === null) return refuse(reply, { code: 'payment_not_found' })
+      return reply.send(timelineBody(story))
     })
   }
 }

@@ -76,8 +76,8 @@ function editRoute(app: App, { read, edit }: UserTextRoutes): void {
     const texts = readUserTexts(metadata === null ? {} : { metadata })
     if (!texts.ok) return refuse(reply, texts.refusal)
     const by = { actor, requestId: request.id }
-    const found = await edit(id, texts.texts?.metadata ?? null, by)
-    const user = found ? await read(id) : null
+    const isThere = await edit(id, texts.texts?.metadata ?? null, by)
+    const user = isThere ? await read(id) : null
     return user === null ? refuse(reply, { code: 'user_not_found' }) : reply.send(userBody(user))
   })
 }

@@ -257,13 +257,13 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .action((id: bigint, options: AsJson & { state?: DeliveryView['state']; limit: number }) =>
       within(async ({ db }) => {
         if ((await readEndpoint(db.global, id)) === null) throw refusedAs('endpoint_not_found')
-        const found = await newestDeliveries(db, id, options.state ?? null, options.limit)
+        const deliveries = await newestDeliveries(db, id, options.state ?? null, options.limit)
         if (options.json) {
           const { deliveryBody } = await import('./bodies.ts')
-          return print(writeJson({ data: found.map(deliveryBody) }))
+          return print(writeJson({ data: deliveries.map(deliveryBody) }))
         }
-        if (found.length === 0) print('No deliveries.')
-        for (const one of found) print(deliveryLine(one))
+        if (deliveries.length === 0) print('No deliveries.')
+        for (const one of deliveries) print(deliveryLine(one))
       }),
     )
   webhooks
@@ -274,9 +274,9 @@ function deliveryCommands(webhooks: Command, within: Within): void {
     .option(...JSON_OPTION)
     .action((id: bigint, event: bigint, { json }: AsJson) =>
       within(async ({ db }) => {
-        const found = await deliveryAttempts(db, { endpointId: id, eventId: event })
-        if (found.kind === 'refused') throw refusedBy(found.refusal)
-        const { calls } = found
+        const attempts = await deliveryAttempts(db, { endpointId: id, eventId: event })
+        if (attempts.kind === 'refused') throw refusedBy(attempts.refusal)
+        const { calls } = attempts
         const { attemptBody } = await import('./bodies.ts')
         if (json) return print(writeJson({ data: calls.map(attemptBody) }))
         if (calls.length === 0) print('No calls so far.')

@@ -103,11 +103,11 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
     app.get('/payments/:id/deliveries', { schema: OF_PAYMENT }, async (request, reply) => {
       const id = parseId(request.params.id)
       if (id === null || !(await exists(id))) return refuse(reply, { code: 'payment_not_found' })
-      const found = await deliveriesOfPayment((await db.find('payment', [id])).of(id), id)
-      const endpoints = found.length === 0 ? [] : await listEndpoints(db.global)
+      const deliveries = await deliveriesOfPayment((await db.find('payment', [id])).of(id), id)
+      const endpoints = deliveries.length === 0 ? [] : await listEndpoints(db.global)
       const urls = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint.url]))
       return reply.send({
-        data: found.map((one) => ({
+        data: deliveries.map((one) => ({
           endpoint_id: Number(one.endpointId),
           url: urls.get(one.endpointId) ?? null,
           ...deliveryBody(one),
@@ -121,13 +121,13 @@ export function deliveryRoutes({ db, exists }: DeliveryRoutes): FastifyPluginAsy
       const endpoint = id === null ? null : await readEndpoint(db.global, id)
       if (endpoint === null) return refuse(reply, { code: 'endpoint_not_found' })
       const { state = null } = request.query
-      const found = await newestDeliveries(db, endpoint.id, state, limit.value)
-      return reply.send({ data: found.map(deliveryBody) })
+      const deliveries = await newestDeliveries(db, endpoint.id, state, limit.value)
+      return reply.send({ data: deliveries.map(deliveryBody) })
     })
     app.get(`${PATH}/:event/attempts`, { schema: ATTEMPTS }, async (request, reply) => {
-      const found = await deliveryAttempts(db, askedIn(request.params))
-      if (found.kind === 'refused') return refuse(reply, found.refusal)
-      return reply.send({ data: found.calls.map(attemptBody) })
+      const attempts = await deliveryAttempts(db, askedIn(request.params))
+      if (attempts.kind === 'refused') return refuse(reply, attempts.refusal)
+      return reply.send({ data: attempts.calls.map(attemptBody) })
     })
     const unsaid = { schema: RETRY, preValidation: bodyOrNone }
     app.post(`${PATH}/:event/retry`, unsaid, async (request, reply) => {
