@@ -229,11 +229,20 @@ export async function withWork(
   look: LookForWork,
 ): Promise<{ readonly asked: readonly Shard[]; readonly without: readonly Shard[] }> {
   if (shards.length < LOOKED_AT_MIN) return { asked: shards, without: [] }
+  const [server] = db.servers
+  if (server !== undefined && db.servers.length === 1) {
+    const found = await lookAt(db, server, look).catch(() => null)
+    if (found === null) return { asked: shards, without: [] }
+    // As nearly always: nothing is made for each shard then.
+    if (found.size === 0) return { asked: [], without: shards }
+    const has = ({ number }: Shard) => found.has(number)
+    return { asked: shards.filter(has), without: shards.filter((shard) => !has(shard)) }
+  }
   const rangeOf = (shard: Shard) => serverOf(db, shard)
   const ranges = [...new Set(shards.map(rangeOf))]
   const { done } = await eachShard(
-    ranges.map(({ first }) => db.shards[first] as Shard), // Any shard of it is a way to its server.
-    async (session) => new Set(await look(session, rangeOf(session))),
+    ranges.map(({ first }) => db.shards[first] as Shard),
+    (session) => lookAt(db, rangeOf(session), look),
   )
   const found = new Map(done.map(({ shard, value }) => [rangeOf(shard), value]))
   const isWithout = (shard: Shard) => found.get(rangeOf(shard))?.has(shard.number) === false
@@ -241,6 +250,15 @@ export async function withWork(
     asked: shards.filter((shard) => !isWithout(shard)),
     without: shards.filter(isWithout),
   }
+}
+
+/** The shards of a server that a look finds to have work; any shard of it is a way to it. */
+async function lookAt(
+  { shards }: Pick<Db, 'shards'>,
+  server: Server,
+  look: LookForWork,
+): Promise<ReadonlySet<number>> {
+  return new Set(await look(shards[server.first] as Shard, server))
 }
 
 /** Something of its own for each shard, found by the id of what lives there. */

@@ -73,6 +73,11 @@ export interface PostgresServer extends Driver {
  * costs a few milliseconds.
  */
 const PLANS_MS_MAX = 5_000
+/**
+ * A connection that was used less often meanwhile keeps them for so many times as long: making
+ * plans is most of what a service costs that has nothing to do.
+ */
+const CALM = { uses: 50, times: 12 }
 
 /** Times a transaction is run again that others stood in the way of. */
 const RETRIES_MAX = 5
@@ -192,15 +197,20 @@ function withFreshPlans(connect: () => Promise<pg.PoolClient>, plansMsMax: numbe
   interface Plans {
     readonly madeMs: number
     readonly keptMs: number
+    uses: number
   }
   const known = new WeakMap<pg.PoolClient, Plans>()
   return async (): Promise<pg.PoolClient> => {
     const client = await connect()
     const nowMs = performance.now()
     const plans = known.get(client)
-    if (plans !== undefined && nowMs - plans.madeMs <= plans.keptMs) return client
+    if (plans !== undefined) {
+      plans.uses += 1
+      const times = plans.uses < CALM.uses ? CALM.times : 1
+      if (nowMs - plans.madeMs <= plans.keptMs * times) return client
+    }
     const keptMs = plans === undefined ? PLANS_MS_MAX : plans.keptMs * 2
-    known.set(client, { madeMs: nowMs, keptMs: Math.min(plansMsMax, keptMs) })
+    known.set(client, { madeMs: nowMs, keptMs: Math.min(plansMsMax, keptMs), uses: 0 })
     if (plans !== undefined) forgetPlans(client)
     return client
   }

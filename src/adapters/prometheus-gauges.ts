@@ -55,9 +55,9 @@ interface Identity {
 const CACHE_MS = 1_000
 /**
  * Between two samples of the delay, in milliseconds. Each wakes the process, also one that is idle:
- * every 20 ms they would cost a third of all that it uses.
+ * every 20 ms they would cost more than all else that it does then, and every 100 ms a fifth.
  */
-const LAG_RESOLUTION_MS = 100
+const LAG_RESOLUTION_MS = 500
 const NANOSECONDS = 1e9
 const MICROSECONDS = 1e6
 

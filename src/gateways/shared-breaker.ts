@@ -1,6 +1,7 @@
 import type { Breaker, BreakerPolicy } from '../domain/breaker.ts'
 import { OPERATIONS, type Operation } from '../domain/payment.ts'
 import type { Clock, Global } from '../ports.ts'
+import { isTurnFor } from '../domain/beat.ts'
 import {
   keepBreaker,
   closeBreaker,
@@ -116,7 +117,7 @@ export function sharedBreakers(world: World): SharedBreakers {
         isResting = OPERATIONS.every(isCalm)
         return isResting ? Math.max(0, CALM_MS - (clock.elapsedMs() - triedMs)) : 0
       }
-      if (restMs() === 0) await look()
+      if (isTurnFor(restMs())) await look()
       return restMs()
     },
     admitted(operation, wanted, running) {

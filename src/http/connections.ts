@@ -152,12 +152,14 @@ export function keepConnections(options: ConnectionOptions): Connections {
     }
     const link = newLink(socket, elapsedMs(), keeper)
     strangers.add(link)
+    timer ??= setInterval(sweep, Math.min(SWEEP_MS, answerMsMax, idleMsMax)).unref()
     socket.once('close', () => {
       strangers.delete(link)
       others.delete(link)
     })
   }
   let sweptMs = elapsedMs()
+  let timer: NodeJS.Timeout | null = null
   const keeper: Keeper = {
     answered(link, response) {
       forget(link.owed, response)
@@ -178,14 +180,19 @@ export function keepConnections(options: ConnectionOptions): Connections {
     const since = cuts.made_room + cuts.no_room - told
     if (since > 0) options.onFull?.(counts(), since)
     told += since
+    // A process without connections is not to be woken for them.
+    if (strangers.size + others.size === 0) stop()
   }
-  const timer = setInterval(sweep, Math.min(SWEEP_MS, answerMsMax, idleMsMax)).unref()
+  const stop = (): void => {
+    if (timer !== null) clearInterval(timer)
+    timer = null
+  }
 
   return {
     attach: (server) => void server.prependListener('connection', opened),
     take: ({ socket }, response) => take(linkOf(socket), response, cut),
     counts,
-    close: () => clearInterval(timer),
+    close: stop,
   }
 }
 

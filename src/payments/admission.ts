@@ -7,10 +7,10 @@ import {
 } from '../domain/admission.ts'
 import { shownBreaker, type ShownBreaker } from '../domain/breaker.ts'
 import { OPERATIONS, type Operation, type Route } from '../domain/payment.ts'
-import type { Clock, Db } from '../ports.ts'
+import type { Clock, Db, Shard } from '../ports.ts'
 import { countWaiting, oldestOfEach } from '../queue/load.ts'
 import { oldestDueMs, shardsWithDue } from '../queue/load-store.ts'
-import { eachInTurn, partly, withWork } from '../each-shard.ts'
+import { eachInTurn, partly, withWork, type LookForWork } from '../each-shard.ts'
 
 /** Whether new work may be accepted, by what its route could begin now. */
 export interface Admission {
@@ -60,9 +60,9 @@ export function admission(world: World): Admission {
   // have been seen.
   const watching = new Map<number, number>()
 
-  const lookAt = async (gateway: string, known: Breakers): Promise<void> => {
+  const lookAt = async (gateway: string, known: Breakers, look: LookForWork): Promise<void> => {
     breakers.set(gateway, known)
-    const due = await oldestDue(world, gateway, watching)
+    const due = await oldestDue(world, { gateway, look }, watching)
     for (const operation of OPERATIONS) {
       const route = { gateway, operation }
       const breaker = known.get(operation)
@@ -81,8 +81,9 @@ export function admission(world: World): Admission {
 
   const look = async (): Promise<void> => {
     const known = await readBreakersOf(db.global, gateways)
+    const lookFor = looksOf(gateways)
     for (const [index, gateway] of gateways.entries()) {
-      await lookAt(gateway, known[index] ?? new Map())
+      await lookAt(gateway, known[index] ?? new Map(), lookFor(gateway))
     }
     lookedMs = clock.elapsedMs()
   }
@@ -121,27 +122,41 @@ function keyOf({ gateway, operation }: Route): string {
   return `${gateway} ${operation}`
 }
 
+/** Looks at servers for work of a gateway: the first one looks for that of all. */
+function looksOf(gateways: readonly string[]): (gateway: string) => LookForWork {
+  const looks = new Map<number, ReturnType<typeof shardsWithDue>>()
+  return (gateway) => async (session, server) => {
+    const found = looks.get(server.first) ?? shardsWithDue(session, server, gateways)
+    looks.set(server.first, found)
+    return (await found).filter((one) => one.gateway === gateway).map(({ number }) => number)
+  }
+}
+
 /**
  * The age of the oldest due task of each operation that has one, over all shards; of a shard that
  * could not be seen before, no more than the time since.
  */
 async function oldestDue(
   { db, clock }: World,
-  gateway: string,
+  { gateway, look }: { readonly gateway: string; readonly look: LookForWork },
   watching: Map<number, number>,
 ): Promise<Map<Operation, number>> {
   const nowMs = clock.elapsedMs()
-  const { without } = await withWork(db, db.shards, async (session, server) =>
-    (await shardsWithDue(session, server, [gateway])).map(({ number }) => number),
-  )
-  const idle = new Set(without)
-  const looks = await eachInTurn(db.shards, async (shard) => {
-    const due = idle.has(shard) ? [] : await oldestDueMs(shard, gateway)
-    const watchedMs = nowMs - (watching.get(shard.number) ?? nowMs)
-    if (!watching.has(shard.number)) watching.set(shard.number, nowMs)
+  const { asked, without } = await withWork(db, db.shards, look)
+  const watchedMsOf = ({ number }: Shard): number => {
+    const sinceMs = watching.get(number)
+    if (sinceMs === undefined) watching.set(number, nowMs)
+    return nowMs - (sinceMs ?? nowMs)
+  }
+  without.forEach(watchedMsOf)
+  const looks = await eachInTurn(asked, async (shard) => {
+    const due = await oldestDueMs(shard, gateway)
+    const watchedMs = watchedMsOf(shard)
     return due.map(({ operation, ageMs }) => ({ operation, ageMs: Math.min(ageMs, watchedMs) }))
   })
-  const { known, missing } = partly(looks)
+  // A shard that is known to have none could be asked, too.
+  const none = without.slice(0, 1).map((shard) => ({ shard, value: [] }))
+  const { known, missing } = partly({ ...looks, done: [...looks.done, ...none] })
   for (const number of missing) watching.delete(number)
   return oldestOfEach(known)
 }

@@ -1,4 +1,4 @@
-import type { Clock, Db } from '../ports.ts'
+import type { Clock, Db, Shard } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { eachInTurn, ofEachShard, whole } from '../each-shard.ts'
 import { noteMinutes, type Minute } from './time-index-store.ts'
@@ -33,10 +33,12 @@ export function startMinutes({ db, clock }: { readonly db: Db; readonly clock: C
     minutes.set(minuteMs, { minuteMs, idMin: low, idMax: high })
   }
   const flush = async (): Promise<void> => {
-    const done = await eachInTurn(db.shards, async (shard) => {
-      const known = noted.all[shard.number]
-      const minutes = [...(known?.values() ?? [])]
-      known?.clear()
+    const known = ({ number }: Shard) => noted.all[number]
+    const fresh = db.shards.filter((shard) => (known(shard)?.size ?? 0) > 0)
+    const done = await eachInTurn(fresh, async (shard) => {
+      const minutesOf = known(shard)
+      const minutes = [...(minutesOf?.values() ?? [])]
+      minutesOf?.clear()
       try {
         await noteMinutes(shard, minutes)
       } catch (error) {

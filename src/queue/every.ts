@@ -1,4 +1,5 @@
 import type { Clock } from '../ports.ts'
+import { restEnd } from '../domain/beat.ts'
 
 /** Work that goes on in the background. */
 export interface Background {
@@ -10,8 +11,9 @@ export interface Background {
 
 /**
  * Do `turn` at once, and again `ms` after each time it ended; at once if it returns true, as there
- * is more to do, and after as many milliseconds as it returns. Outlives every error: it is told to
- * `onError`, and the next turn comes in its time.
+ * is more to do, and after as many milliseconds as it returns. Rests of a second and more of all
+ * loops of a process end together. Outlives every error: it is told to `onError`, and the next turn
+ * comes in its time.
  */
 export function every(
   clock: Clock,
@@ -33,7 +35,10 @@ export function every(
         onError(error)
       }
       if (more === true || stopping.signal.aborted) continue
-      await clock.sleep(typeof more === 'number' ? more : ms, bell.signal)
+      const nowMs = clock.elapsedMs()
+      // A timer knows whole milliseconds only, and is not to be early.
+      const restMs = Math.ceil(restEnd(nowMs, typeof more === 'number' ? more : ms) - nowMs)
+      await clock.sleep(restMs, bell.signal)
     }
   }
   const running = run()

@@ -1,5 +1,6 @@
 import { beginningAt, eachInTurn, whole, withWork, type LookForWork } from '../each-shard.ts'
 import type { Clock, Db, Shard } from '../ports.ts'
+import { dueAfter } from '../domain/beat.ts'
 
 /** Which shards a loop asks for work, and when: not those again and again that have none. */
 export interface ShardTurns {
@@ -50,8 +51,8 @@ interface State {
   nextMs: number
   /** How often it failed since it last gave an answer. */
   failures: number
-  /** How often it was woken: whoever is woken during a look does not rest after it. */
-  wakes: number
+  /** Which wake was its last: whoever is woken during a look does not rest after it. */
+  wake: number
   ill: boolean
   looking: boolean
 }
@@ -60,62 +61,63 @@ interface State {
  * Take turns with shards. One that has no work is asked after a pause, which doubles up to two
  * seconds; so however many shards there are, a process that has nothing to do asks for it no more
  * often; and where a look tells which shards of a server have work, it is one statement for them
- * all. One that is ill is looked at beside the work until it answers: nobody waits for it. A
- * single shard is asked at every turn.
+ * all. Nothing is made for each shard at a turn without work: what a process leaves behind while it
+ * has nothing to do costs as much as what it does. One that is ill is looked at beside the work
+ * until it answers: nobody waits for it. A single shard is asked at every turn.
  */
 export function shardTurns(options: TurnsOptions): ShardTurns {
-  const { shards, clock, random, pauseMs, look, lookForWork, onIll = () => undefined } = options
+  const { shards, clock, random, pauseMs, lookForWork, onIll = () => undefined } = options
   const states = new Map(shards.map((shard) => [shard, wellAndDue()]))
   const of = (shard: Shard) => states.get(shard) as State // There is one for each.
+  let wakes = 0
   const emptyMsMax = Math.max(pauseMs, Math.min(EMPTY_MS_MAX, pauseMs * shards.length))
 
-  const lookAt = (shard: Shard, state: State): void => {
-    state.looking = true
-    look(shard)
-      .then(
-        () => (state.ill = false),
-        () => (state.nextMs = clock.elapsedMs() + LOOK_MS),
-      )
-      .finally(() => (state.looking = false))
+  const isDue = (shard: Shard, nowMs: number): boolean => {
+    const state = of(shard)
+    if (state.nextMs > nowMs) return false
+    if (state.ill && !state.looking) lookAgain(options, shard, state)
+    return !state.ill
   }
 
   const due = (): Shard[] => {
     if (shards.length === 1) return [...shards]
     const nowMs = clock.elapsedMs()
-    const all = beginningAt(shards, Math.floor(random() * shards.length))
-    return all
-      .filter((shard) => of(shard).nextMs <= nowMs)
-      .filter((shard) => {
-        const state = of(shard)
-        if (state.ill && !state.looking) lookAt(shard, state)
-        return !state.ill
-      })
+    const now = shards.filter((shard) => isDue(shard, nowMs))
+    const first = Math.floor(random() * shards.length)
+    const begin = now.findIndex(({ number }) => number >= first)
+    return begin <= 0 ? now : beginningAt(now, begin)
   }
 
   /** Shards that were looked at together rest until the same time: they are again then. */
   const restTogether = (resting: readonly Shard[]): void => {
-    const emptyMs = Math.max(...resting.map((shard) => afterNone(of(shard).emptyMs)))
-    const nextMs = clock.elapsedMs() + emptyMs * part()
-    for (const shard of resting) Object.assign(of(shard), { emptyMs, nextMs, failures: 0 })
+    let emptyMs = 0
+    for (const shard of resting) emptyMs = Math.max(emptyMs, afterNone(of(shard).emptyMs))
+    const nextMs = after(emptyMs)
+    for (const shard of resting) {
+      const state = of(shard)
+      state.emptyMs = emptyMs
+      state.nextMs = nextMs
+      state.failures = 0
+    }
   }
   const afterNone = (emptyMs: number) => Math.min(emptyMsMax, Math.max(pauseMs, emptyMs * 2))
-  const part = () => 0.5 + random() / 2
+  const after = (emptyMs: number) => dueAfter(clock.elapsedMs(), emptyMs * (0.75 + random() / 4))
 
   return {
     due,
     async next() {
       const now = due()
-      if (lookForWork === undefined) return now
-      const wakes = new Map(now.map((shard) => [shard, of(shard).wakes]))
+      if (lookForWork === undefined || now.length === 0) return now
+      const before = wakes
       const { asked, without } = await withWork(options, now, lookForWork)
-      restTogether(without.filter((shard) => of(shard).wakes === wakes.get(shard)))
+      restTogether(without.filter((shard) => of(shard).wake <= before))
       return asked
     },
     asked(shard, found) {
       const state = of(shard)
       state.failures = 0
       state.emptyMs = found ? 0 : afterNone(state.emptyMs)
-      state.nextMs = clock.elapsedMs() + state.emptyMs * part()
+      state.nextMs = after(state.emptyMs)
     },
     failed(shard, error) {
       const state = of(shard)
@@ -124,9 +126,10 @@ export function shardTurns(options: TurnsOptions): ShardTurns {
       Object.assign(state, { ill: true, nextMs: clock.elapsedMs() + restMs })
       state.failures += 1
     },
-    restMs: () => restOf(clock, [...states.values()]),
+    restMs: () => restOf(clock, states),
     wake(shard) {
-      for (const one of shard === undefined ? shards : [shard]) woken(of(one))
+      wakes += 1
+      for (const one of shard === undefined ? shards : [shard]) woken(of(one), wakes)
     },
   }
 }
@@ -151,19 +154,32 @@ export async function claimInTurn<Claim>(
   return claims
 }
 
-function woken(state: State): void {
-  state.wakes += 1
+/** Look beside the work whether a shard that is ill answers again. */
+function lookAgain({ look, clock }: TurnsOptions, shard: Shard, state: State): void {
+  state.looking = true
+  look(shard)
+    .then(
+      () => (state.ill = false),
+      () => (state.nextMs = clock.elapsedMs() + LOOK_MS),
+    )
+    .finally(() => (state.looking = false))
+}
+
+function woken(state: State, wake: number): void {
+  state.wake = wake
   if (!state.ill) Object.assign(state, { nextMs: 0, emptyMs: 0 })
 }
 
 /** How long until one of them is to be asked, in milliseconds. */
-function restOf(clock: Clock, states: readonly State[]): number {
-  if (states.length === 1) return 0
-  const leftMs = Math.min(...states.map(({ nextMs }) => nextMs)) - clock.elapsedMs()
+function restOf(clock: Clock, states: ReadonlyMap<Shard, State>): number {
+  if (states.size === 1) return 0
+  let endMs = Infinity
+  for (const { nextMs } of states.values()) endMs = Math.min(endMs, nextMs)
+  const leftMs = endMs - clock.elapsedMs()
   // Whoever waits so long finds it due: a timer knows whole milliseconds only.
   return leftMs > 0 ? Math.ceil(leftMs) + 1 : 0
 }
 
 function wellAndDue(): State {
-  return { emptyMs: 0, nextMs: 0, failures: 0, wakes: 0, ill: false, looking: false }
+  return { emptyMs: 0, nextMs: 0, failures: 0, wake: 0, ill: false, looking: false }
 }
