@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { REFUSALS, type Refusal, type RefusalCode } from '../domain/refusal.ts'
 import { Busy, CommitUnknown, GatewayUnavailable, Overloaded, Unavailable } from '../ports.ts'
+import { errorsOfForm } from './forms.ts'
 import { refuse } from './problem.ts'
 import { putOffLog } from './put-off-log.ts'
 
@@ -26,7 +27,7 @@ export async function failed(
 ): Promise<FastifyReply> {
   // A client that hangs up in the middle of its body is no bug, and nobody reads the answer.
   const gone = request.raw.readableAborted
-  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error)
+  const refusal = gone ? ({ code: 'body_unreadable' } as const) : refusalOf(error, request)
   report(refusal, error, request.log)
   if (refusal.code === 'body_too_large') await drained(request.raw)
   return refuse(reply, refusal)
@@ -65,12 +66,15 @@ async function drained(raw: IncomingMessage): Promise<void> {
   clearTimeout(limit)
 }
 
-function refusalOf(error: FastifyError & { refusal?: RefusalCode; why?: string }): Refusal {
+function refusalOf(
+  error: FastifyError & { refusal?: RefusalCode; why?: string },
+  request: FastifyRequest,
+): Refusal {
   if (error.refusal !== undefined) {
     const errors = error.why === undefined ? {} : { errors: [{ field: null, code: error.why }] }
     return { code: error.refusal, ...errors }
   }
-  if (error.validation !== undefined) return invalid(error)
+  if (error.validation !== undefined) return invalid(error, request)
   return refusalOfFault(error) ?? { code: FRAMEWORK[error.code] ?? 'internal_error' }
 }
 
@@ -85,11 +89,15 @@ export function refusalOfFault(error: unknown): Refusal | null {
 }
 
 /** The first thing wrong with a body or query, by field; never the value itself. */
-function invalid(error: FastifyError): Refusal {
-  const [first] = error.validation ?? []
+function invalid(
+  { validation = [], validationContext }: FastifyError,
+  { body, routeOptions }: FastifyRequest,
+): Refusal {
+  const isBody = validationContext === 'body'
+  const [first] = isBody ? errorsOfForm(validation, routeOptions.schema?.body, body) : validation
   const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
   const at = (first?.instancePath ?? '') + (missing === undefined ? '' : `/${String(missing)}`)
-  const code = error.validationContext === 'body' ? 'body_invalid' : 'query_invalid'
+  const code = isBody ? 'body_invalid' : 'query_invalid'
   return {
     code,
     errors: [
