@@ -230,3 +230,37 @@ test('withdrawals that are corrected in one batch spend what their user has once
   const sums = await balanced(world)
   assert.deepEqual([sums['user'], sums['losses']], [0n, -3_060n])
 })
+
+test('the act of a return says what was booked and which refunds that canceled, each with an act of its own', async (t) => {
+  const world = await testWorld(t)
+  const [one, other] = [await done(world), await done(world)]
+  const unsent = [await refunded(world, one.id, '30'), await refunded(world, other.id, '20')]
+  const answers = await untilFree(() =>
+    bookReturns({ db: world.db, refundFee: 'keep', returnFee: 'keep' }, JANE, [
+      came(one.id, 'charged_back', 10_000n, 'cb_1'),
+      came(other.id, 'charged_back', 10_000n, 'cb_2'),
+    ]),
+  )
+  const booked = answers.flatMap((answer) => (answer.kind === 'booked' ? [answer.payment.id] : []))
+  const acts = await world.sql<{ act: string; of: bigint; after: Record<string, string> }>(
+    'select act, payment_id as of, after from operator_acts order by act, payment_id',
+  )
+  const canceled = { payment: 'failed', error: 'canceled' }
+  const returned = { kind: 'charged_back', amount: '100.00' }
+  assert.deepEqual(
+    acts.map(({ act, of, after }) => [act, of, after]),
+    [
+      ...unsent.map((id) => ['cancel', id, canceled]),
+      ...[one, other].map(({ id }, at) => [
+        'return',
+        id,
+        {
+          ...returned,
+          return: String(booked[at]),
+          gateway_ref: `cb_${at + 1}`,
+          canceled: String(unsent[at]),
+        },
+      ]),
+    ],
+  )
+})

@@ -90,3 +90,23 @@ test('a payment is canceled or charged, never both, whoever comes first', async 
   assert.equal(outcomes.canceled + outcomes.in_flight + outcomes.payment_final, 40)
   await balanced(world)
 })
+
+test('who canceled a payment is kept, once', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'deposit')
+  await cancel(world, id)
+  await cancel(world, id)
+  const acts = await world.sql('select act, actor, payment_id, before, after from operator_acts')
+  const [before, after] = [{ payment: 'new' }, { payment: 'failed', error: 'canceled' }]
+  assert.deepEqual(acts, [{ act: 'cancel', actor: 'jane', payment_id: id, before, after }])
+})
+
+test('what is in doubt has its letter, whatever the word for why is', async (t) => {
+  const world = await testWorld(t)
+  const [id = 0n] = await accepted(world, 'deposit')
+  const [claimed] = await claim(world.world, 1)
+  assert(claimed !== undefined)
+  const decision = { step: 'doubt', delayMs: null, reason: 'canceled', doubt: true } as const
+  await settle(world.world, [{ claim: { ...claimed, ending: true }, decision, calls: [] }])
+  assert.equal((await lettersOfPayment(world.db.of(id), id)).length, 1)
+})

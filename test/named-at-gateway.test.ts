@@ -56,3 +56,11 @@ test('a name under which a payment was failed is free for the one that has it', 
   const executed = await openLetter(world, await lost(world, 'deposit'))
   assert.equal(await resolved(world, executed, 'success'), 'resolved')
 })
+
+test('a payment that a person says failed is refused no name, whoever has it', async (t) => {
+  const world = await testWorld(t)
+  const executed = await openLetter(world, await lost(world, 'deposit'))
+  assert.equal(await resolved(world, executed, 'success'), 'resolved')
+  const failed = await openLetter(world, await lost(world, 'deposit'))
+  assert.equal(await resolved(world, failed, 'failed'), 'resolved')
+})

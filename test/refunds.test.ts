@@ -4,10 +4,11 @@ import { redrive } from '../src/dead-letters/redrive.ts'
 import { resolve } from '../src/dead-letters/resolve.ts'
 import { lettersOfPayment } from '../src/dead-letters/store.ts'
 import type { RefundAnswer } from '../src/domain/refund.ts'
+import { withShards } from '../src/each-shard.ts'
 import { acceptRefunds } from '../src/refunds/refund.ts'
 import { timeline } from '../src/timeline/timeline.ts'
 import { testWorld, type TestWorld } from './harness.ts'
-import { JANE } from './operators.ts'
+import { JANE, somebodyElse } from './operators.ts'
 import { until } from './process-kit.ts'
 import { balanced, done, givenBack, refund, refunded, refundOf } from './refunds-kit.ts'
 import { serve } from './serve.ts'
@@ -304,4 +305,47 @@ test('those that were put in the queue are told, and no refusal is among them', 
   assert.deepEqual(told, [2])
   await ask('30', '80', '30')
   assert.deepEqual(told, [2], 'what is repeated is not put there again')
+})
+
+test('refunds of a user whom somebody holds are busy, and those of others are made', async (t) => {
+  const world = await testWorld(t)
+  const [held, free] = [await done(world), await done(world)]
+  const somebody = await somebodyElse(t, world)
+  await somebody.lock('users', held.userId)
+  const drafts = [refundOf(held.id, '10'), refundOf(free.id, '10')]
+  const answers = await refund(world.db, drafts)
+  assert.deepEqual(
+    answers.map((one) => (one.kind === 'refused' ? one.refusal.code : one.kind)),
+    ['busy', 'accepted'],
+  )
+  await somebody.release()
+  assert.equal((await givenBack(world, held.id))['reserved'], 0n)
+  assert.equal((await givenBack(world, free.id))['reserved'], 1_000n)
+})
+
+test('refunds whose commit was not answered are not made a second time', async (t) => {
+  const world = await testWorld(t)
+  const { id } = await done(world)
+  const losing = withShards(world.db, (shard) => ({
+    ...shard,
+    async transaction(work, lockMs) {
+      await shard.transaction(work, lockMs)
+      throw new Error('the connection is lost')
+    },
+  }))
+  await assert.rejects(refund(losing, [refundOf(id, '10')]), /lost/)
+  assert.equal((await givenBack(world, id))['reserved'], 1_000n)
+})
+
+test('a refund that is asked for again stays in the trace of who asked first', async (t) => {
+  const world = await testWorld(t)
+  const { id } = await done(world)
+  const [first, again] = ['1', '2'].map((trace) => `00-${trace.repeat(32)}-${'a'.repeat(16)}-01`)
+  for (const traceparent of [first ?? '', again ?? '']) {
+    const [answer] = await refund(world.db, [{ ...refundOf(id, '10', 'key'), traceparent }])
+    assert.equal(answer?.kind, 'accepted')
+  }
+  assert.deepEqual(await world.sql('select traceparent from payment_traces'), [
+    { traceparent: first },
+  ])
 })

@@ -268,3 +268,28 @@ test('a return and a refund under one reference are found by verify', async (t) 
   ])
   assert.deepEqual(await violations(world), ['return_was_refund'])
 })
+
+test('a refund that failed is not what was refunded there, though it was as much and has no reference', async (t) => {
+  const world = await testWorld(t)
+  const deposit = await done(world)
+  world.gateway.script = ['declined']
+  const failed = await refunded(world, deposit.id, '50')
+  await world.work()
+  assert.equal((await world.view(failed)).payment.status, 'failed')
+  const draft = { parentId: deposit.id, kind: 'refunded_there', amount: 5_000n, ref: 'a' } as const
+  assert.equal((await book(world, draft)).kind, 'booked')
+  assert.equal((await givenBack(world, deposit.id))['returned'], 5_000n)
+  await balanced(world)
+})
+
+test('a refund that an operator says failed takes back no return, whatever it was called', async (t) => {
+  const world = await testWorld(t)
+  const { id, refundId, draft } = await doubted(world)
+  await book(world, { ...draft('refunded_there'), besidesRefund: true })
+  const letterId = await openLetter(world, refundId)
+  const word = { letterId, outcome: 'failed', gatewayRef: refOf(refundId) } as const
+  const [answer] = await resolve(world.world, JANE, [{ ...word, againstEvidence: true }])
+  assert.equal(answer?.kind, 'resolved')
+  assert.equal((await givenBack(world, id))['returned'], 5_000n)
+  assert.deepEqual(await violations(world), [])
+})

@@ -298,3 +298,20 @@ test('no letter is left of a refund that somebody books while its gateway is ask
   assert.deepEqual(open, [])
   await balanced(world)
 })
+
+test('a return that is told again has its payment not looked at again', async (t) => {
+  const { world, eyes, id, refund, key, look } = await shop(t, 'declined')
+  const { db } = world
+  eyes.refunds.push({ ...MADE, ours: { paymentId: refund, key } })
+  assert.deepEqual(await look(), ['refused'])
+  await world.sql('delete from payment_watches')
+  const book = () => {
+    const draft = { ...back('cb_1', 100n), parentId: id }
+    return bookReturns({ db, refundFee: 'keep', returnFee: 'keep' }, JANE, [draft])
+  }
+  assert.equal((await book())[0]?.kind, 'booked')
+  assert.equal((await eyes.rows()).length, 1)
+  await world.sql('delete from payment_watches')
+  assert.equal((await book())[0]?.kind, 'known')
+  assert.deepEqual(await eyes.rows(), [])
+})

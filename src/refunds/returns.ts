@@ -14,7 +14,7 @@ import {
   type ReturnVerdict,
 } from '../domain/returns.ts'
 import { executedAfterAll } from '../dead-letters/store.ts'
-import { insertActs } from '../operators/acts-store.ts'
+import { insertActs, type OperatorAct } from '../operators/acts-store.ts'
 import { aboutPayment, underKey } from '../operators/under-key.ts'
 import type { Operator } from '../domain/operator.ts'
 import { post } from '../ledger/post.ts'
@@ -235,7 +235,9 @@ async function write(
     readonly tasks: ReadonlyMap<bigint, TaskSeen>
   },
 ): Promise<void> {
-  const unsent = answers.flatMap((answer) => (answer.kind === 'booked' ? answer.canceled : []))
+  const made = answers.flatMap((answer) => (answer.kind === 'booked' ? [answer] : []))
+  const canceledBy = new Map(made.map(({ payment, canceled: ids }) => [payment.id, ids]))
+  const unsent = made.flatMap((answer) => answer.canceled)
   insertReturns(tx, payments)
   finishPayments(
     tx,
@@ -261,7 +263,7 @@ async function write(
       kind,
       amount: textOf(before.get(parentId), amount),
       gateway_ref: ref,
-      ...(unsent.length === 0 ? {} : { canceled: unsent.join() }),
+      ...canceledWith(canceledBy.get(id) ?? []),
     },
   }))
   await insertActs(tx, booked)
@@ -275,6 +277,11 @@ async function write(
     tx,
     payments.map(({ id }) => id),
   )
+}
+
+/** The refunds that a return canceled, as its act has them. */
+function canceledWith(ids: readonly bigint[]): OperatorAct['after'] {
+  return ids.length === 0 ? {} : { canceled: ids.join() }
 }
 
 function textOf(parent: ReturnParent | undefined, amount: bigint): string {
