@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { numbers } from '../src/domain/columns.ts'
 import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import { Busy, Unavailable, type Shard, type Tx } from '../src/ports.ts'
@@ -192,4 +193,34 @@ test('who is left out once stays out when the batch is repeated, and others join
   const answers = await accept([withdraw(1n), withdraw(2n), withdraw(3n)], undefined, patience)
   assert.deepEqual(idsOf(answers), [1n, 'busy', 'busy'])
   assert.deepEqual(told, ['2', '2,3'])
+})
+
+test('traces are kept with the payments that their drafts became, whoever is left out', async () => {
+  const { shard, state } = shardOf()
+  state.locked = [2n]
+  const { transaction } = shard
+  const kept: unknown[] = []
+  const noted = (tx: Tx): Tx => ({
+    ...tx,
+    write(statement, values) {
+      if (statement.name === 'payment_traces_write') kept.push(values)
+      tx.write(statement, values)
+    },
+  })
+  Object.assign(shard, {
+    transaction: (work: (tx: Tx) => Promise<unknown>, lockMs?: number) =>
+      transaction((tx) => work(noted(tx)), lockMs),
+  })
+  const fees = { bps: 200, mins: new Map() }
+  const accept = acceptor({ shard, currency: 'USD', fees, traced: true })
+  const drafts: PaymentDraft[] = [
+    { ...withdraw(2n), traceparent: 'two' },
+    { ...withdraw(1n), traceparent: 'one' },
+    withdraw(1n),
+    { ...stranger, traceparent: 'stranger' },
+    { ...deposit(3n, 'key'), traceparent: 'three' },
+  ]
+  const answers = await accept(drafts, undefined, { lockMs: 0 })
+  assert.deepEqual(idsOf(answers), ['busy', 1n, 2n, 'user_not_found', 3n])
+  assert.deepEqual(kept, [[numbers([1n, 3n]), ['one', 'three']]])
 })

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { claim as claimPayments } from '../src/charging/charge.ts'
+import { withShards } from '../src/each-shard.ts'
 import type { Shard } from '../src/ports.ts'
 import { claimAhead, claimTasks } from '../src/queue/claims-store.ts'
-import { LEASE_MS } from './harness.ts'
+import { LEASE_MS, testWorld } from './harness.ts'
 import { countsOf, queueOf, type Task } from './queue-kit.ts'
 
 async function claimed(shard: Shard, limit = 100) {
@@ -196,4 +198,23 @@ test('a claim out of turn says when it would have been due, and remembers the qu
   )
   assert.equal(await claimAhead(shard, 2n, limits), null)
   assert.notEqual(await claimAhead(shard, 4n, limits), null)
+})
+
+test('a claim whose answer was long under way begins no call that could outlive its lease', async (t) => {
+  const world = await testWorld(t)
+  const userId = await world.user(10_000n)
+  await world.accept([{ type: 'withdraw', userId, amount: 100n, idempotencyKey: null }])
+  const beganMs = world.clock.elapsedMs()
+  const db = withShards(world.db, (shard) => ({
+    ...shard,
+    async run(statement, values) {
+      const rows = await shard.run(statement, values)
+      if (statement.name.startsWith('tasks_claim')) world.clock.advance(4_000)
+      return rows
+    },
+  }))
+  const { leaseMs, callMsMax } = world.world
+  const [own] = await claimPayments({ ...world.world, db }, 10, ['payout'])
+  assert.equal(own?.callsUntilMs, beganMs + leaseMs - callMsMax)
+  assert.deepEqual([own?.claimedMs, own?.readMs], [beganMs, beganMs + 4_000])
 })

@@ -55,6 +55,21 @@ test('dead letters are shown by what is wrong, with a sum for each currency', ()
   ])
 })
 
+test('what failed and what is unknown are two causes, also by one error', () => {
+  const error = 'timeout'
+  const causes = causesOf([
+    group(1, '0.10', { error }),
+    group(2, '0.20', { error, class: 'unknown' }),
+  ])
+  assert.deepEqual(
+    causes.map(({ class: kind, count }) => [kind, count]),
+    [
+      ['unknown', 2],
+      ['failed', 1],
+    ],
+  )
+})
+
 function entry(at: string, kind: string, balance: string, commission = '0'): Transaction {
   return { payment_id: 1, kind, balance, held: '0', commission, created_at: at }
 }

@@ -212,6 +212,25 @@ test('a batch is noted as a whole, in whichever order its ids are', async (t) =>
   assert.deepEqual(rows, [{ low: 1n, high: 5_004n }])
 })
 
+test('a minute is widened to both sides by whatever processes note it, in whichever order', async (t) => {
+  const world = await testWorld(t)
+  const clock: Clock = { ...world.clock, sleep: (_, signal) => sleepUntil(signal) }
+  for (const ids of [
+    [100n, 110n],
+    [50n, 60n],
+    [70n, 200n],
+    [80n, 90n],
+  ]) {
+    const minutes = startMinutes({ db: world.db, clock })
+    minutes.accepted(ids.map((id) => ({ id })))
+    await minutes.stop()
+  }
+  const rows = await world.sql<{ low: bigint; high: bigint }>(
+    'select id_min as low, id_max as high from payment_minutes',
+  )
+  assert.deepEqual(rows, [{ low: 50n, high: 200n }])
+})
+
 function sleepUntil(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()))
 }
