@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sharedBalance, trialBalance, type BalanceWorld } from '../src/ledger/balance.ts'
+import { addUp, postingsOfPayment } from '../src/ledger/store.ts'
 import { Busy, Unavailable, type Db } from '../src/ports.ts'
 import { withShards } from '../src/each-shard.ts'
 import { books, testWorld, type TestWorld } from './harness.ts'
+import { done } from './refunds-kit.ts'
 import { busyHistory } from './verify-history.ts'
 
 const AT = "'2030-01-01'::timestamptz"
@@ -262,4 +264,21 @@ test('an addition that fails is nobody’s failure but of those who asked for it
   await assert.rejects(failing, /broken/)
   assert.equal(entriesOf(await behind), 100)
   for (const read of [balances.read(), balances.read()]) assert.equal(entriesOf(await read), 100)
+})
+
+test('a step through the journal ends behind the last of the entries that it added up', async (t) => {
+  const world = await testWorld(t)
+  const [shard] = world.db.shards
+  assert.ok(shard)
+  const { id, userId } = await done(world, 'withdraw')
+  const entries = await postingsOfPayment(shard, userId, id)
+  assert.deepEqual(
+    entries.map(({ kind }) => kind),
+    ['hold', 'settle'],
+    'the oldest first',
+  )
+  // That of the opening of the user, and these two.
+  const { place, sums } = await shard.transaction((tx) => addUp(tx, null, 3))
+  assert.deepEqual(place, { userId, paymentId: id, kind: 'settle' })
+  assert.equal(sums[0]?.entries, 3)
 })

@@ -4,7 +4,7 @@ import { claim as claimPayments } from '../src/charging/charge.ts'
 import { withShards } from '../src/each-shard.ts'
 import type { Shard } from '../src/ports.ts'
 import { claimAhead, claimTasks } from '../src/queue/claims-store.ts'
-import { LEASE_MS, testWorld } from './harness.ts'
+import { LEASE_MS, raw, testWorld } from './harness.ts'
 import { countsOf, queueOf, type Task } from './queue-kit.ts'
 
 async function claimed(shard: Shard, limit = 100) {
@@ -217,4 +217,16 @@ test('a claim whose answer was long under way begins no call that could outlive 
   const [own] = await claimPayments({ ...world.world, db }, 10, ['payout'])
   assert.equal(own?.callsUntilMs, beganMs + leaseMs - callMsMax)
   assert.deepEqual([own?.claimedMs, own?.readMs], [beganMs, beganMs + 4_000])
+})
+
+test('a claim waits for nobody who holds a task, and takes the others', async (t) => {
+  const { world, shard, put } = await queueOf(t)
+  await put({ payment_id: 1, run_at: -10 }, { payment_id: 2 })
+  const [other] = world.connect().shards
+  const ids = async () => (await claimed(shard)).map(({ paymentId }) => paymentId)
+  await other?.transaction(async (tx) => {
+    await tx.run(raw('select from payment_tasks where payment_id = 1 for update'), [])
+    assert.deepEqual(await ids(), [2n])
+  })
+  assert.deepEqual(await ids(), [1n])
 })

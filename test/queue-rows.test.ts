@@ -5,6 +5,7 @@ import { oldestDueMs, strandedTasks, viewQueue, waitingTasks } from '../src/queu
 import {
   chargedPayments,
   deleteTasks,
+  hurryTask,
   readTasks,
   releaseTasks,
   rescheduleTasks,
@@ -257,4 +258,16 @@ test('a redrive starts a task over, in doubt as long as it was, and counts it as
     ],
   )
   assert.equal((await countsOf(world))['enqueued'], enqueued + 5)
+})
+
+test('a notice that comes while a payment is held brings one question forward, and no other', async (t) => {
+  const { world, shard, put, rows, write } = await queueOf(t)
+  await put({ payment_id: 1, run_at: 99, leased: true, lookups: 1 })
+  assert.equal(await hurryTask(shard, 1n, { gateway: 'http', operation: 'charge' }), true)
+  const end = () => write((tx) => rescheduleTasks(tx, [{ ...RESCHEDULED, lookups: 2 }]))
+  await end()
+  assert.equal((await rows())['0/1']?.run_at, undefined, 'it is due now')
+  await world.sql('update payment_tasks set leased = true')
+  await end()
+  assert.equal((await rows())['0/1']?.run_at, RESCHEDULED.delayMs)
 })

@@ -3,10 +3,12 @@ import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { chargeUnlessLocked, claim, type Settlement } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
+import { lockOwned } from '../src/charging/settle-store.ts'
 import { openSettler } from '../src/queue/settler.ts'
 import { books, LEASE_MS, manualClock, testWorld, type TestWorld } from './harness.ts'
 import { somebodyElse } from './operators.ts'
 import { withdraw, deposit, users } from './locks-kit.ts'
+import { queueOf } from './queue-kit.ts'
 
 const NAPS_MAX = 2_000
 
@@ -195,4 +197,31 @@ test('a lost claim’s yes stops its successor’s no, also when both are settle
   await world.settle([...late, ...successor])
   assert.notEqual(await statusOf(world, late[0] as Settlement), 'failed')
   assert.equal((await books(world))['user'], 100_000n - 102n)
+})
+
+test('settlements lock their tasks in the order of the ids, so that two never wait for each other', async (t) => {
+  const { shard, put } = await queueOf(t)
+  const ids = [3n, 1n, 2n]
+  for (const id of ids) await put({ payment_id: Number(id), leased: true, fence: 1 })
+  const claims = ids.map((paymentId) => ({ paymentId, fence: 1, yes: false }))
+  const { owned, attempts } = await shard.transaction((tx) => lockOwned(tx, claims))
+  assert.deepEqual([...attempts.keys()], [1n, 2n, 3n])
+  assert.equal(owned.size, 3)
+})
+
+test('a claim that saw a yes has its task locked, whoever holds it now, and owns it no more', async (t) => {
+  const { shard, put } = await queueOf(t)
+  await put(
+    { payment_id: 1, leased: true, fence: 2, attempts: 5 },
+    { payment_id: 2, leased: true, fence: 2 },
+    { payment_id: 3, fence: 1 },
+  )
+  const claims = [true, false, false].map((yes, at) => ({
+    paymentId: BigInt(at + 1),
+    fence: 1,
+    yes,
+  }))
+  const { owned, attempts } = await shard.transaction((tx) => lockOwned(tx, claims))
+  assert.deepEqual([...owned], [])
+  assert.deepEqual([...attempts], [[1n, 5]])
 })
