@@ -247,3 +247,23 @@ test('a type that is said twice is kept once, when an endpoint is made and chang
   const changed = await call('PATCH', `/webhook-endpoints/${String(made.body['id'])}`, { types })
   assert.deepEqual([changed.status, changed.body['types']], [200, ['payment.failed']])
 })
+
+test('an endpoint that is polled is made without a URL or with null, and none is made so later', async (t) => {
+  const service = await serve(t)
+  const types = ['payment.*']
+  for (const given of [{}, { url: null }]) {
+    const made = await service.call('POST', '/webhook-endpoints', { types, ...given })
+    assert.deepEqual([made.status, made.body['url'], made.body['secret']], [201, null, null])
+    const path = `/webhook-endpoints/${Number(made.body['id'])}`
+    const moved = await service.call('PATCH', path, { url: 'http://127.0.0.1:9/' })
+    assert.deepEqual([moved.status, moved.body['code']], [409, 'endpoint_not_called'])
+    const none = await service.call('PATCH', path, { url: null })
+    assert.deepEqual([none.status, none.body['code']], [400, 'body_invalid'])
+  }
+  for (const url of ['', 7, [], {}]) {
+    const { status: said, body } = await service.call('POST', '/webhook-endpoints', { types, url })
+    assert.deepEqual([said, body['code']], [400, 'body_invalid'])
+    const code = url === '' ? 'minLength' : 'wrong_type'
+    assert.deepEqual(body['errors'], [{ pointer: '/url', code }])
+  }
+})

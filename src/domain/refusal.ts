@@ -59,7 +59,7 @@ export const REFUSALS = {
     'The gateway can neither be asked about the payment nor safely charged again. Resolve the ' +
       'letter.',
   ],
-  not_deliverable: [409, 'No such delivery, or it is under way right now.'],
+  not_deliverable: [409, 'This delivery is under way right now. Ask again in a minute.'],
   endpoints_full: [409, 'There are as many webhook endpoints as there may be. Remove one.'],
   secrets_full: [
     409,

@@ -43,13 +43,11 @@ const Rate = Type.Union([Type.Integer({ minimum: 1, maximum: 1_000 }), Type.Null
 export const EndpointDraft = Type.Object(
   {
     url: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 2_048,
+      Type.Union([Type.String({ minLength: 1, maxLength: 2_048 }), Type.Null()], {
         description:
           'Where events are sent: https, without credentials, and no private address. In ' +
-          'development also http to this machine. Without one nobody is called: read `GET ' +
-          '/events`.',
+          'development also http to this machine. Null or left out: nobody is called; read ' +
+          '`GET /events`.',
         examples: ['https://shop.example/hooks/payments'],
       }),
     ),
@@ -75,7 +73,8 @@ export const EndpointEdit = Type.Object(
         maxLength: 2_048,
         description:
           'Another URL, for an endpoint that has one. Every call that begins after the answer ' +
-          'goes there, of deliveries that are under way as well; the secret stays.',
+          'goes there, of deliveries that are under way as well; the secret stays. Never null: ' +
+          'disable an endpoint that is not to be called.',
         examples: ['https://shop.example/hooks/v2'],
       }),
     ),

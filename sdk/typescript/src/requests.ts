@@ -266,7 +266,8 @@ export interface WebhookEndpointChange {
   readonly rate_per_second?: number | null
   /**
    * Another URL, for an endpoint that has one. Every call that begins after the answer goes
-   * there, of deliveries that are under way as well; the secret stays.
+   * there, of deliveries that are under way as well; the secret stays. Never null: disable an
+   * endpoint that is not to be called.
    */
   readonly url?: string
   /** A disabled endpoint is not called. Its events are kept. */
@@ -276,9 +277,9 @@ export interface WebhookEndpointChange {
 export interface WebhookEndpointRequest {
   /**
    * Where events are sent: https, without credentials, and no private address. In development
-   * also http to this machine. Without one nobody is called: read `GET /events`.
+   * also http to this machine. Null or left out: nobody is called; read `GET /events`.
    */
-  readonly url?: string
+  readonly url?: string | null
   /** Types of events, or all of a kind, such as `payment.*`. */
   readonly types: readonly (
     | 'payment.succeeded'
