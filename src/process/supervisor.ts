@@ -126,6 +126,7 @@ function replacer(
 
   return async (dead: Held, why: string | number): Promise<void> => {
     log.error({ pid: dead.worker.process.pid, why }, 'a process ended by itself: it is replaced')
+    const endedMs = clock.elapsedMs()
     for (let from = dead.startedMs; ;) {
       state.short = clock.elapsedMs() - from < SHORT_MS ? state.short + 1 : 0
       if (state.short >= SHORT_MAX && !staying().some(({ ready }) => ready)) {
@@ -135,8 +136,13 @@ function replacer(
       if (pauseMs > 0) await clock.sleep(pauseMs)
       if (state.stopping || staying().length >= count) return
       from = clock.elapsedMs()
-      const begun = await members.fork().begun
-      if ('url' in begun || state.stopping) return
+      const { begun: beginning, worker } = members.fork()
+      const begun = await beginning
+      if (state.stopping) return
+      if ('url' in begun) {
+        const ms = Math.round(clock.elapsedMs() - endedMs)
+        return log.info({ pid: worker.process.pid, ms }, 'another process is in its place')
+      }
       log.error(begun, 'a process could not start: it is tried again')
     }
   }
