@@ -6,6 +6,7 @@ import {
   cancelVerifyRun,
   keepRecent,
   listRuns,
+  newestRuns,
   readVerifyRun,
   seeRun,
 } from '../src/verify/runs-store.ts'
@@ -278,4 +279,23 @@ test('who has seen the check that workers make can read it, and reads the newest
   assert.deepEqual([read.status, read.body['violations'], read.body['results']], [200, 2, []])
   const ids = (await listed()).map(({ verification_id: id, scope }) => `${scope} ${id}`)
   assert.deepEqual(ids, [`recent ${seen?.verification_id}`, `full ${String(fullId)}`])
+})
+
+test('what workers check minute by minute takes away no check that somebody asked for', async (t) => {
+  const { world, open, ended } = await checked(t)
+  const { global } = world.db
+  const runs = open()
+  const asked = []
+  for (const by of ['jane', 'joe']) asked.push((await ended((await runs.start(by)).id)).id)
+  for (const minute of [1, 2]) {
+    const report = { complete: true, duration_ms: 1, violations: 0, rules: [] }
+    await keepRecent(global, new Date(Date.UTC(2030, 0, 1, 0, minute)), report)
+  }
+  const full = (await listRuns(global)).filter(({ scope }) => scope === 'full')
+  assert.deepEqual(full.map(({ id }) => id).toSorted(), asked)
+  const newest = (await newestRuns(global)).filter(({ scope }) => scope === 'full')
+  assert.deepEqual(
+    newest.map(({ id }) => id),
+    asked.slice(1),
+  )
 })
