@@ -88,7 +88,7 @@ async function load({ url }: { readonly url: string }) {
   }
 }
 
-test('under load a killed process costs requests on its connections alone, and a restart none on new ones', async (t) => {
+test('under load a killed process costs requests on its connections alone, and a restart costs none', async (t) => {
   const service = await pair(t)
   const { child, output, said, living, database, gateway } = service
   const before = await until('both live', async () => {
@@ -126,11 +126,7 @@ test('under load a killed process costs requests on its connections alone, and a
   await clients.more(5)
   const now = (await living()).filter((pid) => ![...before, ...old].includes(pid))
   assert.equal(now.length, 2)
-  // A kept connection may be closed just when its next request is on its way, once a process.
-  const cut = clients.failed()
-  assert.ok(cut.every(({ client, outcome }) => client < EACH && outcome === 'ECONNRESET'))
-  assert.ok(cut.length <= 2 * EACH, `${cut.length}`)
-  t.diagnostic(`${cut.length} requests on kept connections were cut by the restart`)
+  assert.deepEqual(clients.failed(), [], 'nobody notices a restart')
 
   const count = await clients.stop()
   const states = 'select status, count(*)::int as count from payments group by 1'

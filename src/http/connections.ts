@@ -116,6 +116,8 @@ export interface Connections {
   /** Note a request. False: the connection was cut, and nothing is to be done about it. */
   take(request: IncomingMessage, response: ServerResponse): boolean
   counts(): ConnectionCounts
+  /** From now on the next answer to a connection is its last one, and says so. */
+  leave(): void
   close(): void
 }
 
@@ -152,14 +154,14 @@ export function keepConnections(options: ConnectionOptions): Connections {
     }
     const link = newLink(socket, elapsedMs(), keeper)
     strangers.add(link)
-    timer ??= setInterval(sweep, Math.min(SWEEP_MS, answerMsMax, idleMsMax)).unref()
+    sweeping.start()
     socket.once('close', () => {
       strangers.delete(link)
       others.delete(link)
     })
   }
   let sweptMs = elapsedMs()
-  let timer: NodeJS.Timeout | null = null
+  let leaving = false
   const keeper: Keeper = {
     answered(link, response) {
       forget(link.owed, response)
@@ -181,18 +183,35 @@ export function keepConnections(options: ConnectionOptions): Connections {
     if (since > 0) options.onFull?.(counts(), since)
     told += since
     // A process without connections is not to be woken for them.
-    if (strangers.size + others.size === 0) stop()
+    if (strangers.size + others.size === 0) sweeping.stop()
   }
-  const stop = (): void => {
-    if (timer !== null) clearInterval(timer)
-    timer = null
-  }
+  const sweeping = repeated(sweep, Math.min(SWEEP_MS, answerMsMax, idleMsMax))
 
   return {
     attach: (server) => void server.prependListener('connection', opened),
-    take: ({ socket }, response) => take(linkOf(socket), response, cut),
+    take: ({ socket }, response) =>
+      take(linkOf(socket), leaving ? asLast(response) : response, cut),
     counts,
-    close: stop,
+    leave: () => void (leaving = true),
+    close: sweeping.stop,
+  }
+}
+
+/** Have it say that it is the last of its connection. */
+function asLast(response: ServerResponse): ServerResponse {
+  response.shouldKeepAlive = false
+  return response
+}
+
+/** Do something again and again, from when it is started until it is stopped. */
+function repeated(act: () => void, ms: number) {
+  let timer: NodeJS.Timeout | null = null
+  return {
+    start: () => void (timer ??= setInterval(act, ms).unref()),
+    stop(): void {
+      clearInterval(timer ?? undefined)
+      timer = null
+    },
   }
 }
 

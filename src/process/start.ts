@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { Server as NetServer } from 'node:net'
 import { WEBHOOKS } from '../events/webhook-document.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -315,13 +316,21 @@ async function sendNotice(
   return { status, retryAfterMs: Number.isFinite(seconds) ? seconds * 1_000 : null }
 }
 
-/** Let nobody new in. Resolves when the last one who is in has gone. */
+/**
+ * Let nobody new in, and whoever keeps a connection know with the next answer. Resolves when the
+ * last one has gone. The close of HTTP would cut those whose next request is on its way.
+ */
 function leave(app: FastifyInstance): Promise<void> {
-  return new Promise((gone) => app.server.close(() => gone()))
+  app.front.connections.leave()
+  return new Promise((gone) => NetServer.prototype.close.call(app.server, () => gone()))
 }
+
+/** How long those who keep a connection have to ask once more, in milliseconds. */
+const KEPT_MS = 1_000
 
 /** Close the server, once those who are still in have their answers. `left`: see `leave`. */
 async function closeServer(app: FastifyInstance, left: Promise<void> | null): Promise<void> {
+  if (left !== null) await Promise.race([left, systemClock.sleep(KEPT_MS)])
   const cut = setTimeout(() => app.server.closeAllConnections(), ANSWERS_MS_MAX)
   await app.close()
   await left
