@@ -56,6 +56,7 @@ const STORIES: Readonly<Record<string, Story>> = {
     over: '180m',
   },
   PaymentsQueueLate: wrong('payments_queue_oldest_due_seconds', 60, 10),
+  PaymentsRangesEnd: wrong('payments_ranges_missing', 1, 20),
   PaymentsQueueGrows: {
     series: { 'payments_queue_tasks{state="due"}': '0+10x40 400x60' },
     fires: '25m',

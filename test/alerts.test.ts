@@ -115,6 +115,7 @@ test('every documented alert fires when what it is for happens', async (t) => {
   const route = { gateway: 'http', operation: 'payout', misconfigured: true }
   metrics.breaker(() => [{ ...route, state: 'half_open' }])
   metrics.violations({ rules: [{ rule: 'posting_sum', violations: 1 }] })
+  metrics.rangesMissing(1)
   metrics.gatewayCall('charge', 'in_doubt', 1_000)
   metrics.httpRequest('POST', '/x', 500, 1)
   metrics.httpRequest('POST', '/x', 503, 1)

@@ -21,10 +21,12 @@ async function partitions(t: TestContext, url: string, ...more: readonly string[
   return JSON.parse(stdout) as Shown
 }
 
+const MADE = `select count(*) from pg_inherits where inhparent = to_regclass('payments')`
+
 test('a used database is cut into ranges, and works, verifies and is backed up as before', async (t) => {
   const url = await cloneDatabase(t)
   const env = { ...FAST, SHARDS: '2' }
-  const pay = async (count: number) => {
+  const pay = async (count: number, ranges = 0) => {
     const service = await serve(t, env, { database: url })
     const user = await service.call('POST', '/users', { balance: 1_000 })
     for (let number = 0; number < count; number += 1) {
@@ -37,6 +39,10 @@ test('a used database is cut into ranges, and works, verifies and is backed up a
     await until('all are final', async () => {
       const [row] = await query<{ count: string }>(url, 'select count(*) from payment_tasks')
       return row?.count === '0'
+    })
+    await until('a worker has made the next ranges', async () => {
+      const [row] = await query<{ count: string }>(url, MADE)
+      return Number(row?.count) >= ranges
     })
     await service.stop()
     await query(url, 'delete from processes')
@@ -51,8 +57,11 @@ test('a used database is cut into ranges, and works, verifies and is backed up a
   assert.equal(cut.ranges[0]?.from, null)
   assert.equal(cut.ranges.length, 3)
   assert.deepEqual((await partitions(t, url)).made, [], 'nothing more is to be made')
-  await pay(8)
+  // One more than the command left ahead.
+  await pay(8, cut.ranges.length + 1)
   const verified = await run(t, ['verify', '--json'], { DATABASE_URL: url, SHARDS: '2' })
   assert.equal(verified.code, 0, verified.stdout + verified.stderr)
-  assert.ok((await partitions(t, url)).made.length > 0, 'ids went on, and so do ranges')
+  const after = await partitions(t, url, '--dry-run')
+  const size = after.ranges.map(({ from, to }) => (from === null ? null : to - from))
+  assert.deepEqual(new Set(size), new Set([null, 10]), 'they are as large as those before')
 })

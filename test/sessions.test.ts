@@ -31,7 +31,10 @@ const UNSHARDED: readonly (readonly [names: RegExp, why: string])[] = [
   [/^verify_outside_shards$/, 'looks for rows in shards that there are not'],
   [/^looks_/, 'looks which shards of a server are worth asking, in each by itself'],
   [/^payment_series_(read|roll_up)$/, 'charts are of all shards of a server, in rows of its first'],
-  [/^ranges_read$|^verify_first_range_end$/, 'which tables there are, which is no row of theirs'],
+  [
+    /^ranges_(?:read|given)$|^verify_first_range_end$/,
+    'which tables there are, which is no row of theirs',
+  ],
   [/^verify_sequences$/, 'sequences are of all shards'],
   [/^verify_time$/, 'the time, which is no row'],
   [

@@ -21,6 +21,16 @@ export const RANGES_READ: Unsharded<FoundPart> = {
     and parent.relname = any ('{${Object.keys(RANGED).join()}}') and parent.relkind = 'p'`,
 }
 
+/** The largest number that ids of payments were made of, whether any payment has it or not. */
+export const RANGES_GIVEN: Unsharded<{ number: bigint }> = {
+  name: 'ranges_given',
+  sharded: false,
+  text: `
+  select greatest(coalesce(max(last_value), 0), 0) as number
+  from pg_sequences
+  where schemaname = current_schema() and sequencename = 'payment_ids'`,
+}
+
 /** A table of a range. */
 export interface FoundPart {
   readonly table: RangedTable

@@ -51,6 +51,8 @@ export interface Metrics {
   notice(gateway: string, verdict: string): void
   /** One look at a final payment, and what it came to. */
   watched(gateway: string, result: string): void
+  /** How many ranges are not there that payments to come need. */
+  rangesMissing(count: number): void
   /** Spans that a collector took, or that nobody will. */
   spans(result: 'exported' | 'dropped', count: number): void
   /** Register where the breakers are read at each scrape. */
@@ -140,6 +142,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     violations: createViolations(registry),
     notice: createNotices(registry, statsd),
     watched: createWatched(registry, statsd),
+    rangesMissing: createRangesMissing(registry),
     spans: createSpans(registry, statsd),
     text: async () => {
       await gauges.refresh()
@@ -155,6 +158,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauges.close()
       await statsd?.close()
     },
+  }
+}
+
+/** No samples where payments are in no ranges. */
+function createRangesMissing(registry: Registry): Metrics['rangesMissing'] {
+  const name = 'payments_ranges_missing'
+  const help = 'Ranges that should be there for payments to come, and are not.'
+  let gauge: Gauge | null = null
+  return (count) => {
+    gauge ??= new Gauge({ name, help, aggregator: 'max', registers: [registry] })
+    gauge.set(count)
   }
 }
 

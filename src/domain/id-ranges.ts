@@ -34,6 +34,16 @@ export function rangeOf(ranges: readonly IdRange[], ids: readonly bigint[]): IdR
   return ids.every(within) ? range : null
 }
 
+/** The largest id that may have been given, where each number makes an id for one of the shards. */
+export function givenUpTo(number: bigint, shards: number): bigint {
+  return (number + 1n) * BigInt(shards) - 1n
+}
+
+/** How many ranges are behind the one with the largest id that was given. */
+export function rangesAhead(ranges: readonly IdRange[], given: bigint): number {
+  return ranges.filter(({ from }) => from !== null && from > given).length
+}
+
 /** Where the first range ends that has all ids up to `given`: at a multiple of their size. */
 export function firstEnd(given: bigint, size: bigint): bigint {
   return (given / size + 1n) * size

@@ -2,13 +2,14 @@ import type { AsJson } from '../adapters/command-options.ts'
 import { print } from '../adapters/commands.ts'
 import { cutIntoRanges, makeRange, readRanges } from '../adapters/id-ranges.ts'
 import type { FoundRange } from '../adapters/id-ranges-read.ts'
-import { givenIds } from '../adapters/id-ranges-given.ts'
+import { givenNumber } from '../adapters/id-ranges-given.ts'
 import { connectToPrimary } from '../adapters/primary.ts'
 import { countText } from '../adapters/terminal.ts'
 import { loadConfig, readEnvironment, type Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import {
   firstEnd,
+  givenUpTo,
   missingRanges,
   sizeOf,
   tooManyRanges,
@@ -58,7 +59,7 @@ export async function runPartitions(options: PartitionsOptions): Promise<void> {
       url,
     )
     stops.push(() => client.end())
-    const given = await givenIds(client, config.shards)
+    const given = givenUpTo(await givenNumber(client), config.shards)
     report(await bring(client, given, plan), plan)
   } finally {
     await stops.close()

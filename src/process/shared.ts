@@ -14,7 +14,7 @@ import type { IdRange } from '../domain/id-ranges.ts'
 import { readShards, type Grown } from '../domain/shard.ts'
 import { agree, agreed, durabilityProblems, sessionsOf } from './database-store.ts'
 import { checkServers } from './check-servers.ts'
-import { knownRanges, watchRanges } from './ranges.ts'
+import { knownRanges, learnAtStart, watchRanges } from './ranges.ts'
 import { termsOf } from './routing.ts'
 import { startRunner } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
@@ -112,9 +112,9 @@ export async function startProcess(
       await checkDurability(shared)
       await checkFacts(shared)
       await db.prepare()
-      await known.learn(db)
+      await learnAtStart(known, db)
     })
-    watchRanges(shared, known)
+    watchRanges(shared, known, roles.worker ? { url } : null)
     startPresence(shared, role)
     const flusher = (shared.flusher = startFlusher({ db, clock: systemClock }, metrics))
     stops.push(() => flusher.stop())

@@ -13,6 +13,7 @@ import { hasAddress } from '../config/gateways.ts'
 import { findPayment } from '../payments/read.ts'
 import { openDatabase } from './database.ts'
 import { listOf, openDriver, profileOf } from './drivers.ts'
+import { knownRanges } from './ranges.ts'
 import { knownGateways, termsOf } from './routing.ts'
 import { connect, demandRecovered, demandShards } from './shared.ts'
 import { openWebhookTool } from './webhooks.ts'
@@ -55,11 +56,13 @@ export async function openTool(use: 'acts' | 'reads' = 'acts'): Promise<Tool> {
       schema: 'demand',
       embedded: 'found',
     })
-    const db = connect(config, url, 'payments tool')
+    const known = knownRanges()
+    const db = connect(config, url, 'payments tool', { ranges: known.get })
     stops.push(() => db.close())
     await checkServers(db, config)
     const shards = await agreed(db.global, 'shards')
     if (shards !== null) demandShards(shards, config.shards)
+    await known.learn(db)
     if (use === 'acts') await demandRecovered(db)
     const { refundFee, returnFee } = config
     const currency = (await agreed(db.global, 'currency')) ?? config.currency
