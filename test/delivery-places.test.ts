@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { afterCall } from '../src/domain/delivery.ts'
 import { AT_ONCE, openEndpoint, type Delivered, type Delivery } from '../src/webhooks/deliver.ts'
-import { AHEAD, aheadOf, deliveryPlaces, deliverySettler } from '../src/webhooks/places.ts'
+import { AHEAD, deliveryPlaces, deliverySettler } from '../src/webhooks/places.ts'
 import { manualClock, testWorld } from './harness.ts'
 
 const ENDPOINT = 7n
@@ -100,9 +100,9 @@ test('what is given up holds no place of its endpoint', async (t) => {
 })
 
 /** Places of an endpoint that answers at once, all of them taken and as many deliveries as wait. */
-async function quick(ahead: number, tookMs = 1, aheadNow = () => AHEAD) {
+async function quick(ahead: number, tookMs = 1) {
   const clock = manualClock()
-  const places = deliveryPlaces({ clock, onHalf: () => undefined, ahead: aheadNow })
+  const places = deliveryPlaces({ clock, onHalf: () => undefined })
   const [first] = claimed(1)
   assert.ok(first)
   places.take([first])
@@ -142,25 +142,6 @@ test('of an endpoint that answers at once more is claimed, and no more is called
   for (let at = 2; at < AT_ONCE + AHEAD; at += 1) await end(at, 200)
   assert.deepEqual(await ending, [])
   assert.equal(places.taken(ENDPOINT), -AHEAD)
-})
-
-test('while there are many payments, and a moment longer, an endpoint has its places and no more', async () => {
-  let payments = AT_ONCE
-  const paid = manualClock()
-  const { places, taken, end, back } = await quick(
-    0,
-    1,
-    aheadOf(paid, () => payments),
-  )
-  assert.deepEqual([taken, places.taken(ENDPOINT)], [0, AT_ONCE])
-  await end(0, 200)
-  assert.equal(places.taken(ENDPOINT), AT_ONCE - 1)
-  payments = AT_ONCE - 1
-  paid.advance(249)
-  assert.equal(places.taken(ENDPOINT), AT_ONCE - 1)
-  paid.advance(1)
-  assert.equal(places.taken(ENDPOINT), AT_ONCE - 1 - AHEAD)
-  await back()
 })
 
 test('of an endpoint that takes its time nothing is claimed ahead', async () => {

@@ -1,6 +1,7 @@
 import { eachShard } from '../each-shard.ts'
 import type { Clock, Db } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
+import type { Sideline } from '../queue/pressure.ts'
 import { shardTurns, type ShardTurns } from '../queue/shard-turns.ts'
 import { feedEvents, newestPosition, shardsWithFresh } from './store.ts'
 
@@ -10,15 +11,14 @@ const LOOK_MS = 250
 /** Events of a shard that get their positions in one statement. */
 const FEED_MAX = 1_000
 
-/** Give new events of all shards their positions. Returns how many got one. */
+/** Give new events of all shards their positions, `max` of each. Returns how many got one. */
 export async function feed(
   db: Db,
   onError: (error: unknown) => void = () => undefined,
   turns?: ShardTurns,
+  max = FEED_MAX,
 ): Promise<number> {
-  const fed = await eachShard((await turns?.next()) ?? db.shards, (shard) =>
-    feedEvents(shard, FEED_MAX),
-  )
+  const fed = await eachShard((await turns?.next()) ?? db.shards, (shard) => feedEvents(shard, max))
   for (const { shard, error } of fed.failed) {
     turns?.failed(shard, error)
     onError(error)
@@ -29,13 +29,24 @@ export async function feed(
 
 /** Feed events, in this process as in any other: one at a time has a shard's turn. */
 export function startFeed(
-  world: { readonly db: Db; readonly clock: Clock; readonly random: () => number },
+  world: {
+    readonly db: Db
+    readonly clock: Clock
+    readonly random: () => number
+    readonly sideline: Sideline
+  },
   onError: (error: unknown) => void,
 ): Background {
-  const { db, clock } = world
+  const { db, clock, sideline } = world
   const { shards, servers } = db
   const looks = { look: newestPosition, lookForWork: shardsWithFresh }
   const turns = shardTurns({ ...world, shards, servers, pauseMs: LOOK_MS, ...looks })
-  const turn = async () => (await feed(db, onError, turns)) > 0 || Math.max(LOOK_MS, turns.restMs())
+  const turn = async () => {
+    const max = sideline.admitted(FEED_MAX)
+    const count = max > 0 ? await feed(db, onError, turns, max) : 0
+    sideline.began(count)
+    if (max < FEED_MAX) return LOOK_MS
+    return count > 0 || Math.max(LOOK_MS, turns.restMs())
+  }
   return every(clock, LOOK_MS, turn, onError)
 }

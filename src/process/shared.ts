@@ -16,6 +16,7 @@ import { agree, agreed, durabilityProblems, sessionsOf } from './database-store.
 import { checkServers } from './check-servers.ts'
 import { knownRanges, learnAtStart, watchRanges } from './ranges.ts'
 import { termsOf } from './routing.ts'
+import { pressure, type Pressure } from '../queue/pressure.ts'
 import { startRunner } from '../runs/run.ts'
 import { IDLE, startFlusher, type Flusher } from '../metrics/flush.ts'
 import { startBeat } from '../presence/beat.ts'
@@ -25,6 +26,17 @@ import { batchSpans, startTracing } from './tracing.ts'
 import { openRestore } from '../verify/restored.ts'
 import { atStart } from './away.ts'
 import { VERSION } from './version.ts'
+
+/** Which share of the time since it was asked last this process was at work. */
+function busySince(): () => number {
+  let last = performance.eventLoopUtilization()
+  return () => {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, last)
+    last = now
+    return utilization
+  }
+}
 
 /** What one process does. */
 export interface Roles {
@@ -58,6 +70,8 @@ export interface Process {
   readonly tracer: Tracer | null
   /** Adds what this process counted to the totals of all. */
   flusher: Flusher
+  /** Whether payments wait for this process: events and deliveries give way then. */
+  readonly pressure: Pressure
   /** Closes what was started, in reverse order. */
   readonly stops: Closing
   /** Whether it listens: before that it claims nothing. */
@@ -102,6 +116,7 @@ export async function startProcess(
     decorators,
     tracer,
     flusher: IDLE,
+    pressure: pressure(systemClock, busySince()),
     stops,
     serving: false,
     stopping: false,

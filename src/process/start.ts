@@ -108,7 +108,7 @@ async function open(
   const worker = roles.worker ? openWorker(shared, gateways) : null
   if (worker !== null) stops.push(() => worker.stop())
   const watches = openWatches(shared, roles, gateways)
-  const webhooks = openWebhooks(shared, roles, () => worker?.running() ?? 0)
+  const webhooks = openWebhooks(shared, roles)
   const probes = probesOf(shared, worker, usesDatabase(roles))
   const { routes, fast, desk } =
     webhooks !== null

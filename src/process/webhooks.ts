@@ -17,7 +17,7 @@ import {
   type DeliveryWorld,
 } from '../webhooks/deliver.ts'
 import { shardsWithDeliveries } from '../webhooks/deliveries-store.ts'
-import { AHEAD, aheadOf, deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
+import { AHEAD, deliveryPlaces, deliverySettler } from '../webhooks/places.ts'
 import { ENDPOINTS_MAX } from '../webhooks/store.ts'
 import { startSync } from '../webhooks/sync.ts'
 import type { Closing } from './closing.ts'
@@ -35,22 +35,22 @@ const TOGETHER = (AT_ONCE + AHEAD) * ENDPOINTS_MAX
 const LEASE_MS = 45_000
 
 /**
- * Deliver events where this process works. `paying` says how many payments it has in hand. What the
- * API's routes need; null: it has none.
+ * Deliver events where this process works. What the API's routes need; null: it has none.
  */
-export function openWebhooks(shared: Process, roles: Roles, paying: () => number) {
+export function openWebhooks(shared: Process, roles: Roles) {
   if (!usesDatabase(roles)) return null
   const sender = openSender(shared)
   if (roles.worker) {
-    const deliveries = openDeliveries(shared, sender, paying)
+    const deliveries = openDeliveries(shared, sender)
     shared.stops.push(() => deliveries.stop())
   }
   return roles.api ? endpointWorld(shared, sender) : null
 }
 
 /** Place events, and let shards know what is wanted: every process does. */
-export function startEvents({ db, log, stops }: Process): void {
-  const feeding = startFeed({ db, clock: systemClock, random: Math.random }, (error) =>
+export function startEvents({ db, log, pressure, stops }: Process): void {
+  const world = { db, clock: systemClock, random: Math.random, sideline: pressure.sideline() }
+  const feeding = startFeed(world, (error) =>
     log.error({ err: error }, 'events could not be placed'),
   )
   stops.push(() => feeding.stop())
@@ -103,8 +103,9 @@ function endpointWorld({ db, config }: { db: Db; config: Config }, sender: Webho
 }
 
 /** Deliver events: claimed, leased and settled as charges are, by a loop of its own. */
-function openDeliveries(shared: Process, sender: WebhookSender, paying: () => number): Worker {
+function openDeliveries(shared: Process, sender: WebhookSender): Worker {
   const { config, log, tracer } = shared
+  const sideline = shared.pressure.sideline()
   const turns = shardTurns({
     ...shared.db,
     clock: systemClock,
@@ -126,7 +127,6 @@ function openDeliveries(shared: Process, sender: WebhookSender, paying: () => nu
   }
   const places = deliveryPlaces({
     clock: systemClock,
-    ahead: aheadOf(systemClock, paying),
     onHalf() {
       // What waited for these places was passed over as if it were not there.
       turns.wake()
@@ -146,12 +146,13 @@ function openDeliveries(shared: Process, sender: WebhookSender, paying: () => nu
       places.tidy()
       const claimed = await claimDue(world, limit, places.taken)
       places.take(claimed)
+      sideline.began(claimed.length)
       return claimed
     },
     handle: (delivery, signal) =>
       places.during(delivery, signal, () => deliver(world, delivery, signal)),
     settler,
-    admitted: (wanted) => (shared.serving ? wanted : 0),
+    admitted: (wanted) => (shared.serving ? sideline.admitted(wanted) : 0),
     clock: systemClock,
     concurrency: () => TOGETHER,
     batchMax: config.workerBatch,

@@ -258,6 +258,7 @@ function openLoop(
     pollMs: config.workerPollIntervalMs,
     restMs: turns.restMs,
     stopMsMax: lastWordsMs(config),
+    onFull: shared.pressure.note,
     onError: (error, what) => log.error({ err: error }, `the worker could not ${what}`),
   })
   return {

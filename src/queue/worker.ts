@@ -27,6 +27,8 @@ interface WorkerOptions<Job, Done> {
    * How long a stopping worker waits for the database to take its last results, in milliseconds.
    */
   readonly stopMsMax: number
+  /** Told of a claim of `count` that was full: more may be due. */
+  readonly onFull?: (count: number) => void
   readonly onError: (error: unknown, what: 'claim' | 'handle') => void
 }
 
@@ -107,7 +109,10 @@ export function startWorker<Job, Done>(options: WorkerOptions<Job, Done>): Worke
     const jobs = limit > 0 ? await options.claim(limit) : []
     for (const job of jobs) void run(job, stopping)
     // A full claim means more may be due, and room is made again as soon as calls end.
-    if (limit > 0 && jobs.length === limit) return true
+    if (limit > 0 && jobs.length === limit) {
+      options.onFull?.(limit)
+      return true
+    }
     const isIdle = limit > 0 && jobs.length + unsettled === 0
     return isIdle ? Math.max(options.pollMs, options.restMs?.() ?? 0) : options.pollMs
   }

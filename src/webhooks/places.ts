@@ -19,22 +19,6 @@ const QUICK_MS = 50
 /** How long after the look at its endpoint a delivery waits for a place, in milliseconds. */
 const WAIT_MS_MAX = 500
 
-/** So long after a process had many payments in hand it may have many again, in milliseconds. */
-const PAYING_MS = 250
-
-/**
- * How many deliveries of an endpoint may wait for its places: payments come first, so where a
- * process has had many of them in hand, as `paying` says, an endpoint has its places and no more.
- */
-export function aheadOf(clock: Pick<Clock, 'elapsedMs'>, paying: () => number): () => number {
-  let payingMs = Number.NEGATIVE_INFINITY
-  return () => {
-    const nowMs = clock.elapsedMs()
-    if (paying() >= AT_ONCE) payingMs = nowMs
-    return nowMs - payingMs < PAYING_MS ? 0 : AHEAD
-  }
-}
-
 interface Waiting {
   readonly lookedMs: number
   /** Tell whether there is a place, or none will be waited for. */
@@ -46,19 +30,19 @@ interface PlacesOptions {
   /** Told when half of its places, or of what may be claimed, are free: so claims are large. */
   readonly onHalf: () => void
   readonly atOnce?: number
-  /** Deliveries that may wait for a place where an endpoint answers at once, as of now. */
-  readonly ahead?: () => number
+  /** Deliveries that may wait for a place where an endpoint answers at once. */
+  readonly ahead?: number
 }
 
 /** The places of one endpoint, and what waits for one. */
 function placesOfOne(options: PlacesOptions) {
-  const { clock, onHalf, atOnce = AT_ONCE, ahead = () => AHEAD } = options
+  const { clock, onHalf, atOnce = AT_ONCE, ahead = AHEAD } = options
   let claimed = 0
   let calling = 0
   /** Whether its last call was over at once. */
   let quick = false
   const line: Waiting[] = []
-  const more = () => (quick ? ahead() : 0)
+  const more = () => (quick ? ahead : 0)
 
   const giveBack = (): void => {
     quick = false

@@ -103,7 +103,7 @@ export function deliveryLoop(
     clock: own.clock,
     onHalf: () => worker.wake(),
     atOnce: AT_ONCE,
-    ahead: () => AHEAD,
+    ahead: AHEAD,
   })
   const calls = callsAtOnce()
   const onError = (error: unknown) => expected(error) || world.fail(error)
