@@ -3,7 +3,7 @@ import type { Clock } from '../ports.ts'
 /** Notes that are no further apart, in milliseconds, are of one pressure. */
 const APART_MS = 1_000
 
-/** So long it lasts before it is high, in milliseconds: a bulk of payments makes no webhook late. */
+/** So long it lasts before it is high, in milliseconds: a bulk of payments makes nothing late. */
 const LASTING_MS = 1_000
 
 /** So busy is a process for which payments wait, of 1; below, they wait for gateways. */
