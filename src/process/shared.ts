@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
+import { busySince } from '../adapters/busy.ts'
 import { systemClock } from '../adapters/clock.ts'
 import { createMetrics, type Metrics } from '../adapters/metrics.ts'
 import { citusNodes } from '../adapters/citus-nodes.ts'
@@ -26,17 +27,6 @@ import { batchSpans, startTracing } from './tracing.ts'
 import { openRestore } from '../verify/restored.ts'
 import { atStart } from './away.ts'
 import { VERSION } from './version.ts'
-
-/** Which share of the time since it was asked last this process was at work. */
-function busySince(): () => number {
-  let last = performance.eventLoopUtilization()
-  return () => {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, last)
-    last = now
-    return utilization
-  }
-}
 
 /** What one process does. */
 export interface Roles {
