@@ -16,7 +16,7 @@ function claiming(seconds: number, busy = 0.9) {
   return { clock, known, sideline }
 }
 
-test('while payments wait for a busy process, one of 32 has what can wait, and 50 a second beside', () => {
+test('while payments wait for a busy process, one of 32 has what can wait, and 50 a second beside, some together', () => {
   const { clock, known, sideline } = claiming(1)
   // 960 payments in a second.
   assert.equal(sideline.admitted(1_000), 30 + 50)
@@ -24,8 +24,11 @@ test('while payments wait for a busy process, one of 32 has what can wait, and 5
   assert.equal(sideline.admitted(1_000), 0)
   clock.advance(500)
   known.note(320)
+  assert.equal(sideline.admitted(1_000), 0)
+  clock.advance(500)
+  known.note(320)
   assert.equal(sideline.admitted(7), 7)
-  assert.equal(sideline.admitted(1_000), 10 + 25)
+  assert.equal(sideline.admitted(1_000), 2 * (10 + 25))
 })
 
 test('payments of one bulk make no webhook late', () => {

@@ -15,6 +15,9 @@ const PAYMENTS_FOR_ONE = 32
 /** and so many in a second whatever is paid. */
 const LEAST_PER_SECOND = 50
 
+/** Fewer are not begun: each claim has its price, however little it finds. */
+const TOGETHER_MIN = 50
+
 /** So many of them at once, after a while in which none was there. */
 const LEFT_MAX = 200
 
@@ -65,7 +68,8 @@ export function pressure(clock: Pick<Clock, 'elapsedMs'>, busy: () => number): P
           const more = (now.claimed - seen.claimed) / PAYMENTS_FOR_ONE
           left = Math.min(LEFT_MAX, left + least + more)
           seen = now
-          return isHigh() ? Math.min(wanted, Math.floor(left)) : wanted
+          if (!isHigh()) return wanted
+          return left < TOGETHER_MIN ? 0 : Math.min(wanted, Math.floor(left))
         },
         began: (count) => (left = Math.max(0, left - count)),
       }
