@@ -4,7 +4,7 @@ import type { Clock } from '../ports.ts'
 const APART_MS = 1_000
 
 /** So long it lasts before it is high, in milliseconds: a bulk of payments makes nothing late. */
-const LASTING_MS = 1_000
+const LASTING_MS = 300
 
 /** So busy is a process for which payments wait, of 1; below, they wait for gateways. */
 const BUSY_MIN = 0.5
