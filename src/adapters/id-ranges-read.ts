@@ -26,9 +26,7 @@ export const RANGES_GIVEN: Unsharded<{ number: bigint }> = {
   name: 'ranges_given',
   sharded: false,
   text: `
-  select greatest(coalesce(max(last_value), 0), 0) as number
-  from pg_sequences
-  where schemaname = current_schema() and sequencename = 'payment_ids'`,
+  select coalesce(pg_sequence_last_value('payment_ids'::regclass), 0) as number`,
 }
 
 /** A table of a range. */

@@ -1,4 +1,4 @@
-import type { Clock, Db, Shard } from '../ports.ts'
+import type { Clock, Db } from '../ports.ts'
 import { every } from '../queue/every.ts'
 import { eachInTurn, ofEachShard, whole } from '../each-shard.ts'
 import { noteMinutes, type Minute } from './time-index-store.ts'
@@ -23,9 +23,9 @@ interface Minutes {
  * wait for each other. A process that is killed loses a second of it; `idsOfTime` reads beyond.
  */
 export function startMinutes({ db, clock }: { readonly db: Db; readonly clock: Clock }): Minutes {
-  const noted = ofEachShard(db, () => new Map<number, Minute>())
+  const noted = ofEachShard(db, (shard) => ({ shard, minutes: new Map<number, Minute>() }))
   const add = ({ minuteMs, idMin, idMax }: Minute): void => {
-    const minutes = noted.of(idMin)
+    const { minutes } = noted.of(idMin)
     if (minutes.size >= MINUTES_MAX && !minutes.has(minuteMs)) return
     const known = minutes.get(minuteMs) ?? { minuteMs, idMin, idMax }
     const low = idMin < known.idMin ? idMin : known.idMin
@@ -33,12 +33,12 @@ export function startMinutes({ db, clock }: { readonly db: Db; readonly clock: C
     minutes.set(minuteMs, { minuteMs, idMin: low, idMax: high })
   }
   const flush = async (): Promise<void> => {
-    const known = ({ number }: Shard) => noted.all[number]
-    const fresh = db.shards.filter((shard) => (known(shard)?.size ?? 0) > 0)
-    const done = await eachInTurn(fresh, async (shard) => {
-      const minutesOf = known(shard)
-      const minutes = [...(minutesOf?.values() ?? [])]
-      minutesOf?.clear()
+    const fresh = new Map(
+      noted.all.filter(({ minutes }) => minutes.size > 0).map((one) => [one.shard, one.minutes]),
+    )
+    const done = await eachInTurn([...fresh.keys()], async (shard) => {
+      const minutes = [...(fresh.get(shard)?.values() ?? [])]
+      fresh.get(shard)?.clear()
       try {
         await noteMinutes(shard, minutes)
       } catch (error) {

@@ -34,7 +34,7 @@ const STARTED: Unsharded<Run> = {
 }
 
 /** What the oldest runs of an endpoint that were started are still to send to it. */
-const WAITING: Unsharded<{ ids: readonly bigint[] }> = {
+const WAITING: Unsharded<{ ids: readonly string[] }> = {
   name: 'redrives_waiting',
   sharded: false,
   text: `
