@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { numbers } from '../src/domain/columns.ts'
+import { numbers } from '../src/domain/array-parameters.ts'
 import type { Answer, PaymentDraft } from '../src/domain/acceptance.ts'
 import { acceptor } from '../src/payments/accept.ts'
 import { Busy, Unavailable, type Shard, type Tx } from '../src/ports.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Promises } from '../src/domain/decision.ts'
+import type { Promises } from '../src/domain/charge-decision.ts'
 import { books, POLICY, type TestWorld } from './harness.ts'
 
 export const BLIND: Promises = {

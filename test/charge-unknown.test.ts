@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claim } from '../src/charging/charge.ts'
-import type { Promises } from '../src/domain/decision.ts'
+import type { Promises } from '../src/domain/charge-decision.ts'
 import { LEASE_MS, POLICY, testWorld, type TestWorld } from './harness.ts'
 import {
   BLIND,

@@ -5,7 +5,7 @@ import { charge, claim } from '../src/charging/charge.ts'
 import { refresh } from '../src/charging/refresh.ts'
 import { settle } from '../src/charging/settle.ts'
 import { timeline } from '../src/timeline/timeline.ts'
-import type { Promises } from '../src/domain/decision.ts'
+import type { Promises } from '../src/domain/charge-decision.ts'
 import { LEASE_MS, POLICY, testWorld, type TestWorld } from './harness.ts'
 import { accepted, assertBooks, JANE, letters, openLetter } from './operators.ts'
 

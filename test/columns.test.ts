@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { columns } from '../src/domain/columns.ts'
+import { columns } from '../src/domain/array-parameters.ts'
 
 interface Row {
   readonly id: bigint

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Call, RetryPolicy, TaskState } from '../src/domain/decision.ts'
+import type { Call, RetryPolicy, TaskState } from '../src/domain/charge-decision.ts'
 import type { GatewayOperation } from '../src/domain/gateway-profile.ts'
 import { next } from '../src/domain/retry.ts'
 import type { Gateway } from '../src/ports.ts'

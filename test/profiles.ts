@@ -1,4 +1,4 @@
-import type { Promises } from '../src/domain/decision.ts'
+import type { Promises } from '../src/domain/charge-decision.ts'
 import type { GatewayProfile } from '../src/domain/gateway-profile.ts'
 import { OPERATIONS } from '../src/domain/payment.ts'
 

@@ -5,7 +5,7 @@ import { plan } from '../src/runs/letters.ts'
 import { start, step } from '../src/runs/run.ts'
 import { readRun } from '../src/runs/read-store.ts'
 import { againstRedrive, NO_EVIDENCE, type GatewayTerms } from '../src/domain/evidence.ts'
-import type { Promises } from '../src/domain/decision.ts'
+import type { Promises } from '../src/domain/charge-decision.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import {
   accepted,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Call, Decision, RetryPolicy, TaskState } from '../src/domain/decision.ts'
+import type { Call, Decision, RetryPolicy, TaskState } from '../src/domain/charge-decision.ts'
 import { next } from '../src/domain/retry.ts'
 import {
   GRACE_MS,

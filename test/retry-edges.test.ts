@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RetryPolicy } from '../src/domain/decision.ts'
+import type { RetryPolicy } from '../src/domain/charge-decision.ts'
 import { doubtedNow, mayRepeat } from '../src/domain/doubt.ts'
 import type { ChargeOutcome } from '../src/domain/outcome.ts'
 import { next } from '../src/domain/retry.ts'

@@ -1,5 +1,5 @@
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
-import type { Call, Decision, RetryPolicy, TaskState } from '../src/domain/decision.ts'
+import type { Call, Decision, RetryPolicy, TaskState } from '../src/domain/charge-decision.ts'
 
 export const GRACE_MS = 60_000
 

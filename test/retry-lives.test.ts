@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChargeOutcome, LookupOutcome } from '../src/domain/outcome.ts'
-import type { Call, Decision, RetryPolicy } from '../src/domain/decision.ts'
+import type { Call, Decision, RetryPolicy } from '../src/domain/charge-decision.ts'
 import { next } from '../src/domain/retry.ts'
 
 const GRACE_MS = 60_000

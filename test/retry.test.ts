@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Call, TaskState } from '../src/domain/decision.ts'
+import type { Call, TaskState } from '../src/domain/charge-decision.ts'
 import { backoffMs, LOOKUP_DELAYS_MS } from '../src/domain/delays.ts'
 import { next } from '../src/domain/retry.ts'
 import { POLICY, silent, asked, task } from './retry-kit.ts'

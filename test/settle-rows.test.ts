@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claim, type Settlement } from '../src/charging/charge.ts'
 import { settle } from '../src/charging/settle.ts'
-import type { Decision } from '../src/domain/decision.ts'
+import type { Decision } from '../src/domain/charge-decision.ts'
 import { testWorld, type TestWorld } from './harness.ts'
 import { refused, shifted, silent, timeout } from './retry-kit.ts'
 

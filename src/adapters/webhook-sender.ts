@@ -1,11 +1,11 @@
-import { isIP, type LookupFunction } from 'node:net'
-import { Agent, buildConnector, type Dispatcher } from 'undici'
+import { Agent, type Dispatcher } from 'undici'
 import { abortWatch } from '../domain/abort-watch.ts'
 import { askedWaitMs } from '../domain/asked-wait.ts'
 import { connectionReason, isUnreadable } from '../domain/connection-reason.ts'
 import type { Called } from '../domain/delivery.ts'
 import type { Clock } from '../ports.ts'
 import { endpointNames } from './endpoint-names.ts'
+import { demandAllowed, Forbidden, guardedConnector } from './private-address-guard.ts'
 import type { Allowed } from './public-address.ts'
 import type { ResolveName } from './system-names.ts'
 
@@ -146,51 +146,6 @@ function exchangeOf(end: (what: End) => void) {
     controller?.abort(new Error(reason))
   }
   return { handler, cut }
-}
-
-class Forbidden extends Error {}
-
-/** Refuse a host that is an address which is not allowed; a name passes, and is resolved later. */
-function demandAllowed(hostname: string, allowed: Allowed): void {
-  const literal = hostname.replace(/^\[|\]$/g, '')
-  if (isIP(literal) !== 0 && !allowed(literal)) throw new Forbidden('the address is not allowed')
-}
-
-function guardedConnector(allowed: Allowed, resolve: ResolveName): buildConnector.connector {
-  const connect = buildConnector({ timeout: 5_000, lookup: guardedLookup(allowed, resolve) })
-  return (options, done) => {
-    try {
-      demandAllowed(options.hostname, allowed)
-    } catch (error) {
-      return done(error as Error, null)
-    }
-    connect(options, (...[error, socket]) => {
-      // undici leaves it out where its types say null.
-      if (error !== null || !(socket as typeof socket | undefined)) {
-        return done(error ?? new Error('no socket'), null)
-      }
-      if (allowed(socket.remoteAddress ?? '')) return done(null, socket)
-      socket.destroy()
-      done(new Forbidden('the address is not allowed'), null)
-    })
-  }
-}
-
-/** Resolve a name, and refuse it if one of its addresses is not allowed: never choose another. */
-function guardedLookup(allowed: Allowed, resolve: ResolveName): LookupFunction {
-  return (hostname, options, done) => {
-    void resolve(hostname).then(
-      (addresses) => {
-        const none = addresses.length === 0
-        const refused = none || !addresses.every(({ address }) => allowed(address))
-        if (refused) return done(new Forbidden('the address is not allowed'), [])
-        if (options.all === true) return done(null, [...addresses])
-        const [first] = addresses
-        done(null, first?.address ?? '', first?.family)
-      },
-      (error: unknown) => done(error as Error, []),
-    )
-  }
 }
 
 function reasonOf(error: unknown): string {

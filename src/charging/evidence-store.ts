@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import type { Attempt } from '../domain/evidence.ts'
 import type { ChargeOutcome, LookupOutcome } from '../domain/outcome.ts'
 import { CLOCK, timed, type Statement, type Tx } from '../ports.ts'

@@ -1,4 +1,4 @@
-import type { Decision } from '../domain/decision.ts'
+import type { Decision } from '../domain/charge-decision.ts'
 import { shardWith } from '../each-shard.ts'
 import { operationOf } from '../domain/payment.ts'
 import { claimAhead, type ClaimedAhead } from '../queue/claims-store.ts'

@@ -1,4 +1,4 @@
-import type { Decision } from '../domain/decision.ts'
+import type { Decision } from '../domain/charge-decision.ts'
 import type { Tx } from '../ports.ts'
 import { lockFreeOwned, lockOwned, type ClaimSeen, type LockedClaims } from './settle-store.ts'
 import { lockFreeUsers, lockUsers } from '../users/store.ts'

@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** A claim as its task knows it, and whether it saw the gateway say yes. */

@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/array-parameters.ts'
 import type { KnownEvidence } from '../domain/evidence.ts'
 import { CLOCK, timed, type Runner, type Statement } from '../ports.ts'
 

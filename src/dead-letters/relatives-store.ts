@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/array-parameters.ts'
 import type { Relative } from '../domain/correction.ts'
 import type { Runner, Statement } from '../ports.ts'
 

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import { CHARGED_AFTER_FAILED } from '../domain/explain.ts'
 import type { Operator } from '../domain/operator.ts'
 import type { CarriedType } from '../domain/payment.ts'

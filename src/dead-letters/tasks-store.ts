@@ -1,4 +1,4 @@
-import { columns, gatewayOf, numbers } from '../domain/columns.ts'
+import { columns, gatewayOf, numbers } from '../domain/array-parameters.ts'
 import type { Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 

@@ -1,4 +1,4 @@
-import type { RetryPolicy } from './decision.ts'
+import type { RetryPolicy } from './charge-decision.ts'
 
 /**
  * When payments in doubt are looked up, counted from the moment the tries ran out. The last

@@ -1,4 +1,4 @@
-import type { Call, Known, Promises, RetryPolicy, TaskPast } from './decision.ts'
+import type { Call, Known, Promises, RetryPolicy, TaskPast } from './charge-decision.ts'
 import type { ChargeOutcome, LookupOutcome } from './outcome.ts'
 
 /** Why nobody knows what became of what the gateway took, and neither finished nor ended. */

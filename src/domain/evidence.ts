@@ -1,5 +1,5 @@
 import type { Refusal } from './refusal.ts'
-import type { Promises } from './decision.ts'
+import type { Promises } from './charge-decision.ts'
 import { mayRepeat } from './doubt.ts'
 
 /** One gateway call as it is kept. */

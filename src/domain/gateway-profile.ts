@@ -1,5 +1,5 @@
 import type { Exponent } from './currency.ts'
-import type { Promises } from './decision.ts'
+import type { Promises } from './charge-decision.ts'
 import type { Details } from './details.ts'
 import type { Operation } from './payment.ts'
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert'
-import type { Call, Decision, Known, RetryPolicy, TaskState } from './decision.ts'
+import type { Call, Decision, Known, RetryPolicy, TaskState } from './charge-decision.ts'
 import { backoffMs, ENDING_DELAY_MS_MAX, lookupDelayMs, pendingDelayMs } from './delays.ts'
 import {
   alive,

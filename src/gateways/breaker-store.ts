@@ -1,6 +1,6 @@
 import type { SharedState, Why } from '../domain/breaker.ts'
 import type { Operation, Route } from '../domain/payment.ts'
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /** The shared breaker of one route, as it is stored. Ages in milliseconds; null: never. */

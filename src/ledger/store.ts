@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import type { Entry } from '../domain/ledger.ts'
 import {
   BEGAN,

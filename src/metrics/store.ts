@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import { NOW, timed, type Global, type Runner, type Statement, type Unsharded } from '../ports.ts'
 
 interface Delta {

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import type { Operator } from '../domain/operator.ts'
 import { keepKey } from './act-keys-store.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'

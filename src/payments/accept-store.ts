@@ -1,5 +1,5 @@
 import type { AcceptedPayment, AcceptanceVerdict } from '../domain/acceptance.ts'
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import type { Entry } from '../domain/ledger.ts'
 import { GATEWAY, operationOf, type Operation } from '../domain/payment.ts'
 import { CLOCK, timed, type Statement, type Tx } from '../ports.ts'

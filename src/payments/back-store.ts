@@ -1,4 +1,4 @@
-import { columns, gatewayOf, numbers } from '../domain/columns.ts'
+import { columns, gatewayOf, numbers } from '../domain/array-parameters.ts'
 import type { GivenBackMove, RefundShare } from '../domain/ends.ts'
 import { type BookedType, type Payment, type StoredStatus } from '../domain/payment.ts'
 import type { ReturnKind } from '../domain/returns.ts'

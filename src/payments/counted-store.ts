@@ -1,4 +1,4 @@
-import { gatewayOf } from '../domain/columns.ts'
+import { gatewayOf } from '../domain/array-parameters.ts'
 import { LATENCY_BOUNDS_MS, LATENCY_CLASSES } from '../domain/series.ts'
 
 /**

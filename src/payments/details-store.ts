@@ -1,5 +1,5 @@
 import type { Noted } from '../domain/acceptance.ts'
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import type { Details } from '../domain/details.ts'
 import type { BookedType } from '../domain/payment.ts'
 import type { SentFields } from '../domain/sent-fields.ts'

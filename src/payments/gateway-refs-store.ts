@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import type { Runner, Statement, Tx } from '../ports.ts'
 
 /** What a gateway calls a deposit, where that may be all that it names later. */

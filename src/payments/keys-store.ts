@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** A key of a user's requests. */

@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/array-parameters.ts'
 import type { Runner, Statement } from '../ports.ts'
 
 /** Payments of a user that are looked at, or whose texts are erased, at a time. */

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import type { ReturnKind, ReturnPayment } from '../domain/returns.ts'
 import { inCurrencyOfParent } from './back-store.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'

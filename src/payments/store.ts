@@ -1,5 +1,5 @@
 import type { AcceptedPayment } from '../domain/acceptance.ts'
-import { columns, gatewayOf, numbers } from '../domain/columns.ts'
+import { columns, gatewayOf, numbers } from '../domain/array-parameters.ts'
 import { TRANSITIONS, type Payment, type StoredStatus } from '../domain/payment.ts'
 import { CLOCK, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 import { PAYMENT_SHOWN, paymentEvents } from '../events/write-store.ts'

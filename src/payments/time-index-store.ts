@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** The ids of the payments that were accepted within a minute. */

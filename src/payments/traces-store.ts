@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 
 /** The place in a trace of the request by which a payment, or that it goes on, was asked for. */

@@ -1,4 +1,4 @@
-import type { TaskPast } from '../domain/decision.ts'
+import type { TaskPast } from '../domain/charge-decision.ts'
 import { GATEWAY, type Route } from '../domain/payment.ts'
 import { OF_HTTP, ofGateway } from './route-store.ts'
 import { CLOCK, LEASE, timed, type Runner, type Statement } from '../ports.ts'

@@ -1,4 +1,4 @@
-import { columns, numbers } from '../domain/columns.ts'
+import { columns, numbers } from '../domain/array-parameters.ts'
 import type { Route } from '../domain/payment.ts'
 import { CLOCK, NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'
 

@@ -1,4 +1,4 @@
-import { columns, gatewayOf } from '../domain/columns.ts'
+import { columns, gatewayOf } from '../domain/array-parameters.ts'
 import type { CarriedType, EndStatus, Route } from '../domain/payment.ts'
 import { typeOf } from '../domain/payment.ts'
 import {

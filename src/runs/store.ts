@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/array-parameters.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/array-parameters.ts'
 import { CURRENCIES } from '../domain/currency.ts'
 import type { Sought } from '../domain/search.ts'
 import type { Runner, Statement } from '../ports.ts'

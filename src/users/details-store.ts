@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import type { UserTexts } from '../domain/details.ts'
 import { writeJson } from '../domain/exact-json.ts'
 import type { Runner, Server, Shard, Statement, Tx, Unsharded } from '../ports.ts'

@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import { writeJson } from '../domain/exact-json.ts'
 import type { KeyHolder, UserKey } from '../domain/opening.ts'
 import { NOW, timed, type Runner, type Statement, type Tx } from '../ports.ts'

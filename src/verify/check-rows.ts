@@ -1,4 +1,4 @@
-import { numbers } from '../domain/columns.ts'
+import { numbers } from '../domain/array-parameters.ts'
 import { writeJson } from '../domain/exact-json.ts'
 import { ID_MAX } from '../domain/shard.ts'
 import { PAYMENTS_IN_LIST, PAYMENTS_IN_RANGE } from './payments-store.ts'

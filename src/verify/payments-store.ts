@@ -1,4 +1,4 @@
-import { gatewayOf } from '../domain/columns.ts'
+import { gatewayOf } from '../domain/array-parameters.ts'
 import { CURRENCIES, EXPONENTS, type Exponent } from '../domain/currency.ts'
 import { AMOUNTS_MAX } from '../domain/money.ts'
 import { ID_MAX } from '../domain/shard.ts'

@@ -1,4 +1,4 @@
-import { columns, gatewayOf } from '../domain/columns.ts'
+import { columns, gatewayOf } from '../domain/array-parameters.ts'
 import type { ReturnKind } from '../domain/returns.ts'
 import { NOW, timed, type Runner, type Statement } from '../ports.ts'
 

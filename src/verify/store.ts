@@ -1,4 +1,4 @@
-import { gatewayOf, numbers } from '../domain/columns.ts'
+import { gatewayOf, numbers } from '../domain/array-parameters.ts'
 import { ID_MAX } from '../domain/shard.ts'
 import {
   NOW,

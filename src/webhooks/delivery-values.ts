@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 
 /** Which delivery it is. */
 export interface DeliveryOf {

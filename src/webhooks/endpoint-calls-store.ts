@@ -1,4 +1,4 @@
-import { columns } from '../domain/columns.ts'
+import { columns } from '../domain/array-parameters.ts'
 import { CLOCK, NOW, timedUnsharded, type Global, type Unsharded } from '../ports.ts'
 import { ENDPOINTS_SEEN, type Endpoint } from './store.ts'
 

@@ -1,6 +1,6 @@
 import type { ChargeOutcome, LookupOutcome } from '../../src/domain/outcome.ts'
 import type { confirms } from '../../src/domain/reply-outcome.ts'
-import type { Promises } from '../../src/domain/decision.ts'
+import type { Promises } from '../../src/domain/charge-decision.ts'
 import type { GatewayOperation } from '../../src/domain/gateway-profile.ts'
 import type { Evidence, Gateway } from '../../src/ports.ts'
 import type { Faults } from './faults.ts'

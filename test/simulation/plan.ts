@@ -1,5 +1,5 @@
 import type { Fee, FeePolicy, Fees } from '../../src/domain/fee.ts'
-import type { Promises } from '../../src/domain/decision.ts'
+import type { Promises } from '../../src/domain/charge-decision.ts'
 import type { PaymentType } from '../../src/domain/payment.ts'
 import type { Faults } from './faults.ts'
 

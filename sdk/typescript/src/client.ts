@@ -1,7 +1,8 @@
 import { Refusal } from './errors.ts'
 import { writeJson } from './json.ts'
 import { keyFor, type Named } from './keys.ts'
-import { checkOptions, send, sleepMs, type Options, type Reply, type Shape } from './send.ts'
+import type { Reply } from './retry.ts'
+import { checkOptions, send, sleepMs, type Options, type Shape } from './send.ts'
 import type { Problem } from './problems.ts'
 
 /** What was asked was refused, and why. Nothing was done. */

@@ -2,7 +2,17 @@ import { NoAnswer, OutcomeUnknown } from './errors.ts'
 import { readJson } from './json.ts'
 import type { KeyStore } from './keys.ts'
 import { queryOf } from './paths.ts'
-import type { Problem } from './problems.ts'
+import {
+  finalOf,
+  isWord,
+  isWorthIt,
+  mayBeDone,
+  pauseAfter,
+  problemOf,
+  type Pause,
+  type Reply,
+  type Try,
+} from './retry.ts'
 
 /** How the service is reached. */
 export interface Options {
@@ -49,28 +59,8 @@ interface Request {
 /** Whether a body is what was asked for; null: nothing is, and any is a page of somebody else. */
 export type Shape = ((body: Readonly<Record<string, unknown>>) => boolean) | null
 
-/** What the service answered. */
-export interface Reply {
-  readonly status: number
-  readonly body: unknown
-  readonly replayed: boolean
-}
-
-interface Try {
-  /** Null: no answer of the service came, for this reason. */
-  readonly reply: Reply | null
-  readonly cause: unknown
-  /** Whether the service may have got the request. */
-  readonly sent: boolean
-  /** Seconds; null: it does not say. */
-  readonly retryAfter: number | null
-}
-
 const ATTEMPTS_MAX = 6
 const ATTEMPT_MS_MAX = 10_000
-const PAUSE = { firstMs: 250, msMax: 8_000 }
-/** A longer pause is the caller's to make. */
-const RETRY_AFTER_MAX = 60
 /** The longest that timers of all runtimes can count: a longer one would end at once. */
 export const TIMER_MS_MAX = 2 ** 31 - 1
 
@@ -111,9 +101,18 @@ export async function send(options: Options, request: Request): Promise<Reply> {
     if (final !== null && isWord(final, request, lost)) return final
     lost ||= mayBeDone(one)
     const last = final !== null || attempt >= attemptsMax || !isWorthIt(one, signal)
-    if (!last) await pause(options, request, attempt, one.retryAfter ?? 0)
+    if (!last) await pause(options, request, pauseAfter(attempt, one.retryAfter ?? 0))
     if (last || signal?.aborted === true) return givenUp(request, one, old || lost)
   }
+}
+
+/** Full jitter, on top of what the service asks for. */
+function pause(
+  { random = Math.random, sleep = sleepMs }: Options,
+  { signal }: Request,
+  { askedMs, longestMs }: Pause,
+): Promise<void> {
+  return sleep(askedMs + random() * longestMs, signal)
 }
 
 /** What no request is made of is a mistake of the caller's, or its wish, and no lost answer. */
@@ -126,11 +125,6 @@ function checkedHeaders(options: Options, request: Request): Headers {
   return headers
 }
 
-/** The caller still wants to know, and the service does not ask for a very long pause. */
-function isWorthIt({ retryAfter }: Try, signal: AbortSignal | undefined): boolean {
-  return signal?.aborted !== true && (retryAfter ?? 0) <= RETRY_AFTER_MAX
-}
-
 function givenUp({ key, method, signal }: Request, { reply, cause }: Try, doubt: boolean): Reply {
   if (doubt && key !== undefined) throw new OutcomeUnknown(key, problemOf(reply), cause)
   signal?.throwIfAborted()
@@ -140,63 +134,9 @@ function givenUp({ key, method, signal }: Request, { reply, cause }: Try, doubt:
   return reply
 }
 
-/** The answer that no other try will change; null: there is none. */
-function finalOf({ reply }: Try): Reply | null {
-  return reply === null || isTransient(reply) ? null : reply
-}
-
-/** Answers that another try may change: nothing has been said about the request itself. */
-function isTransient({ status }: Reply): boolean {
-  return status === 408 || status === 429 || status >= 500
-}
-
-/** Refusals that are decided when the key was looked up and is not used; 409 are all of these. */
-const BEHIND_KEYS = new Set(['amount_below_commission', 'gateway_unknown', 'no_route'])
-
-/**
- * Whether an answer says what became of the request, and not only of its last try. A refusal says
- * nothing of a try before it that may still arrive, unless the service keeps it with the key: one
- * that was lost, or one that somebody sent under the key before this call and did not live to see
- * answered. Where nothing of that is under way any more, it is enough that the refusal was decided
- * behind the key.
- */
-function isWord(reply: Reply, request: Request, lost: boolean): boolean {
-  const { method, key, old = false, quiet = false } = request
-  const { status } = reply
-  if (status < 300 || method === 'GET' || !(lost || old)) return true
-  const code = problemOf(reply)?.code ?? ''
-  if (key === undefined) return false
-  if (status === 402 || code === 'idempotency_key_reuse') return true
-  return quiet && !lost && (status === 409 || BEHIND_KEYS.has(code))
-}
-
-/** Whether the service may have done what was asked without our knowing. */
-function mayBeDone({ reply, sent }: Try): boolean {
-  if (reply === null) return sent
-  if (reply.status < 500) return false
-  // 503 says that nothing was done, but for this one.
-  return reply.status !== 503 || problemOf(reply)?.code === 'outcome_unknown'
-}
-
 function codeOf(cause: unknown): string {
   const below = (cause as { cause?: { code?: unknown } } | null)?.cause?.code
   return typeof below === 'string' ? below : ''
-}
-
-function problemOf(reply: Reply | null): Problem | null {
-  // Every answer that is no success is a problem: `trySend` takes no other.
-  return reply === null ? null : (reply.body as Problem)
-}
-
-/** Full jitter: anything up to twice as long as before, on top of what the service asks for. */
-function pause(
-  { random = Math.random, sleep = sleepMs }: Options,
-  { signal }: Request,
-  attempt: number,
-  retryAfter: number,
-): Promise<void> {
-  const longest = Math.min(PAUSE.msMax, PAUSE.firstMs * 2 ** (attempt - 1))
-  return sleep(retryAfter * 1_000 + random() * longest, signal)
 }
 
 /** Ends early when nobody waits any more. */
