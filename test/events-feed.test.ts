@@ -20,6 +20,16 @@ test('events are paged by positions that are given after their commit', async (t
   assert.equal(new Set(seen.map(({ id }) => id)).size, 7)
 })
 
+test('while events give way to payments, their share is of all shards together', async (t) => {
+  const world = await testWorld(t, { shards: 3 })
+  await want(world, ['payment.succeeded'])
+  for (let count = 0; count < 9; count += 1) await pay(world, 'deposit')
+  await world.work()
+  const some = () => feed(world.db, undefined, undefined, 4)
+  assert.deepEqual([await some(), await some(), await some(), await some()], [4, 4, 1, 0])
+  assert.equal((await polled(world)).length, 9)
+})
+
 test('an event that is committed late gets a position behind those that were seen', async (t) => {
   const world = await testWorld(t)
   await want(world, ['payment.succeeded'])

@@ -1,5 +1,5 @@
-import { eachShard } from '../each-shard.ts'
-import type { Clock, Db } from '../ports.ts'
+import { eachInTurn, eachShard } from '../each-shard.ts'
+import type { Clock, Db, Shard } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import type { Sideline } from '../queue/pressure.ts'
 import { shardTurns, type ShardTurns } from '../queue/shard-turns.ts'
@@ -11,20 +11,44 @@ const LOOK_MS = 250
 /** Events of a shard that get their positions in one statement. */
 const FEED_MAX = 1_000
 
-/** Give new events of all shards their positions, `max` of each. Returns how many got one. */
+/**
+ * Give new events of all shards their positions; where `max` is less than one statement may give,
+ * so many of all shards together. Returns how many got one.
+ */
 export async function feed(
   db: Db,
   onError: (error: unknown) => void = () => undefined,
   turns?: ShardTurns,
   max = FEED_MAX,
 ): Promise<number> {
-  const fed = await eachShard((await turns?.next()) ?? db.shards, (shard) => feedEvents(shard, max))
+  const shards = (await turns?.next()) ?? db.shards
+  const fed = await (max < FEED_MAX ? feedSome(shards, max) : feedAll(shards))
   for (const { shard, error } of fed.failed) {
     turns?.failed(shard, error)
     onError(error)
   }
-  for (const { shard, value } of fed.done) turns?.asked(shard, value > 0)
-  return fed.done.reduce((sum, { value }) => sum + value, 0)
+  let count = 0
+  for (const { shard, value } of fed.done) {
+    if (value === null) continue
+    turns?.asked(shard, value > 0)
+    count += value
+  }
+  return count
+}
+
+function feedAll(shards: readonly Shard[]) {
+  return eachShard<number | null>(shards, (shard) => feedEvents(shard, FEED_MAX))
+}
+
+/** One shard after the other, until `max` have positions; null: it was not asked. */
+function feedSome(shards: readonly Shard[], max: number) {
+  let left = max
+  return eachInTurn(shards, async (shard) => {
+    if (left === 0) return null
+    const count = await feedEvents(shard, left)
+    left -= count
+    return count
+  })
 }
 
 /** Feed events, in this process as in any other: one at a time has a shard's turn. */
