@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { dueAfter, isTurnFor, restEnd } from '../src/domain/beat.ts'
+import { dueAfter, isTurnFor, restEnd, untilDueAgain } from '../src/domain/beat.ts'
 import { every } from '../src/queue/every.ts'
 import { manualClock } from './harness.ts'
 
@@ -51,4 +51,18 @@ test('loops that rest for seconds wake together, however late each begins and ho
   const stopped = Promise.all(loops.map((loop) => loop.stop()))
   for (const one of sleeps) one.wake()
   await stopped
+})
+
+test('what is due again each second is looked for when it is due, not a whole rest later', () => {
+  for (const beganMs of [0, 3, 499, 501.5, 777.25, 1_000_003.125]) {
+    for (const tookMs of [0, 1, 12, 400, 999]) {
+      let nowMs = beganMs + tookMs
+      while (nowMs < beganMs + 1_000) {
+        nowMs = restEnd(nowMs, untilDueAgain(nowMs - beganMs, 1_000) ?? 1_000)
+      }
+      assert.ok(nowMs - beganMs <= 1_005, `${nowMs - beganMs} ms after it began`)
+    }
+  }
+  assert.equal(untilDueAgain(1_001, 1_000), 250)
+  assert.equal(untilDueAgain(2_000, 1_000), null)
 })

@@ -1,4 +1,5 @@
 import type { Refusal } from '../domain/refusal.ts'
+import { untilDueAgain } from '../domain/beat.ts'
 import type { Clock } from '../ports.ts'
 import { every, type Background } from '../queue/every.ts'
 import type { ActWorld } from '../dead-letters/letter-act.ts'
@@ -29,6 +30,9 @@ const STEP_LEASE_MS = 30_000
 
 /** How often it is looked whether an endpoint that is not called now is called again. */
 const REST_MS = 5_000
+
+/** From the begin of a step to that of the next one of its run, in milliseconds. */
+const STEP_MS = 1_000
 
 /** How often a process looks for runs that are due: a step is a second's worth. */
 const LOOK_MS = 1_000
@@ -205,12 +209,17 @@ export function startRunner(
 ): Background {
   const { clock } = world
   let foundMs = clock.elapsedMs()
+  let goesOn = false
   const turn = async (): Promise<boolean | number> => {
+    const beganMs = clock.elapsedMs()
     if ((await step(world, null, onError)) !== null) {
-      foundMs = clock.elapsedMs()
+      foundMs = beganMs
+      goesOn = true
       return true
     }
-    return clock.elapsedMs() - foundMs >= CALM.afterMs ? CALM.lookMs : LOOK_MS
+    const sinceMs = clock.elapsedMs() - foundMs
+    const dueMs = goesOn ? untilDueAgain(sinceMs, STEP_MS) : null
+    return dueMs ?? (sinceMs >= CALM.afterMs ? CALM.lookMs : LOOK_MS)
   }
   return every(clock, LOOK_MS, turn, onError)
 }
