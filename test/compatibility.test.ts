@@ -22,7 +22,7 @@ test('what a client may rely on is answered as the version before currencies ans
   for (const before of recorded) {
     const { answer } = await ask(before)
     const same = shows(before) && answer !== null ? gained : equal
-    if (!same(before.answer, answer)) {
+    if (!same(before.answer, answer) && !isMended(before, answer)) {
       wrong.push(`${before.ask}\n${show(before.answer)}\nbecame\n${show(answer)}`)
     }
   }
@@ -46,6 +46,27 @@ test('a field that is lost, changed, moved or in front of another is seen', () =
   }
   assert.ok(!equal(before, answer('{"id":1,"list":[{"a":1}],"new":[]}')))
 })
+
+/**
+ * What is wrong with a run of a snapshot was said of the form with a filter, which was not sent: a
+ * member was missed that has no place there. By body, what is said instead; all else is as it was.
+ */
+const MENDED = new Map([
+  ['{"snapshot":4}', '{"pointer":"/reason","code":"missing"}'],
+  [
+    '{"snapshot":4,"reason":"checked","rate_per_second":0}',
+    '{"pointer":"/rate_per_second","code":"too_small"}',
+  ],
+])
+
+function isMended({ ask, answer }: Recorded, now: Answer): boolean {
+  const right = ask.startsWith('POST /api/v1/dlq/redrive ')
+    ? MENDED.get(ask.slice(ask.indexOf('{')))
+    : undefined
+  if (right === undefined || answer === null) return false
+  const body = answer.body.replace('{"pointer":"/filter","code":"missing"}', right)
+  return body !== answer.body && equal({ ...answer, body }, now)
+}
 
 /** The same, but for methods that a path has gained. */
 function equal(before: Answer, now: Answer): boolean {
