@@ -30,7 +30,7 @@ export function isTurnFor(leftMs: number): boolean {
 
 /**
  * How long until the next look at what is due again `everyMs` after it began, `sinceMs` ago; null:
- * it is overdue. Such a look is on no beat: one that comes just before it is due costs a whole rest.
+ * it is overdue. Such a look is on no beat: one that comes just before it costs a whole rest.
  */
 export function untilDueAgain(sinceMs: number, everyMs: number): number | null {
   if (sinceMs < everyMs) return everyMs - sinceMs + SLACK_MS / 2
