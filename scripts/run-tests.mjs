@@ -32,6 +32,13 @@ const LONGEST = [
   'payer-page',
   'start',
   'commands',
+  'former-secrets',
+  'console-sessions',
+  'moved-endpoints',
+  'sdk-doubt',
+  'sdk-service',
+  'resolve',
+  'webhook-endpoints',
   'processes',
   'tidy',
   'verify-gateway',
@@ -58,7 +65,6 @@ const LONGEST = [
   'migrate',
   'exact-money',
   'change-outcomes',
-  'journal',
   'admission',
 ].map((name) => `test/${name}.test.ts`)
 
