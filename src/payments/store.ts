@@ -35,6 +35,11 @@ export const PAYMENT_COLUMNS = `
     ${REFUSED_FOR} as "refusedFor", gateway_ref as "gatewayRef", currency,
     ${gatewayOf()} as gateway`
 
+const AS_ACCEPTED = `select
+    payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
+    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency,
+    ${gatewayOf('payment.gateway')} as gateway`
+
 /**
  * The payments first made under these keys. The users of the keys are locked, so no other batch can
  * make one between this reading and the end of the transaction.
@@ -42,10 +47,7 @@ export const PAYMENT_COLUMNS = `
 const BY_KEYS: Statement<AcceptedPayment> = {
   name: 'payments_by_keys',
   text: `
-  select
-    payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
-    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency,
-    ${gatewayOf('payment.gateway')} as gateway
+  ${AS_ACCEPTED}
   from ${UNDER_KEYS}`,
 }
 
@@ -54,10 +56,7 @@ const ACCEPTED_BY_IDS: Statement<AcceptedPayment> = {
   name: 'payments_accepted_by_ids',
   ranged: 'payments',
   text: `
-  select
-    payment.id, payment.user_id as "userId", payment.type, payment.amount, payment.commission,
-    payment.idempotency_key as "idempotencyKey", ${REFUSED_FOR} as "refusedFor", payment.currency,
-    ${gatewayOf('payment.gateway')} as gateway
+  ${AS_ACCEPTED}
   from payments payment
   where payment.shard = $1 and payment.id = any ($2::bigint[])`,
 }
